@@ -1,0 +1,4 @@
+#ifndef COBHUT_H
+#define COBHUT_H
+#include <stdint.h>
+#endif
