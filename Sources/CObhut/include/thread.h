@@ -1,0 +1,34 @@
+/* Threads: the thread-local word that says which worker this thread is, and
+ * the start of a thread with the signal mask that the library promises. */
+#ifndef OBH_THREAD_H
+#define OBH_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The WorkerCore of this thread, NULL on a thread that is no worker.
+ * initial-exec: the preemption signal's handler may read it. */
+extern __thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
+
+static inline void *obh_current_worker(void) { return obh_thread_worker; }
+static inline void obh_set_current_worker(void *worker) { obh_thread_worker = worker; }
+
+/* Starts a thread named `name` (at most 15 bytes) that blocks every
+ * asynchronous signal but `preemption_signal` (0: that one too) and never the
+ * synchronous faults, so that a host program's crash handler sees them.
+ * Answers 0 or an errno. */
+int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
+                     void *(*body)(void *), void *argument);
+
+/* CPU time that `thread` has used, in nanoseconds; -1 when it cannot be told. */
+int64_t obh_thread_cpu_time(pthread_t thread);
+
+/* A condition variable that measures on CLOCK_MONOTONIC. */
+int obh_condition_init(pthread_cond_t *condition);
+
+/* Waits until signalled or `deadline` (nanoseconds, CLOCK_MONOTONIC; negative:
+ * for ever). Answers false when the deadline has passed. */
+bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline);
+
+#endif

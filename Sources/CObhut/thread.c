@@ -1,0 +1,72 @@
+#define _GNU_SOURCE
+#include "thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+__thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
+
+struct start {
+    void *(*body)(void *);
+    void *argument;
+    char name[16];
+};
+
+static void *entry(void *raw) {
+    struct start start = *(struct start *)raw;
+    free(raw);
+    pthread_setname_np(pthread_self(), start.name);
+    return start.body(start.argument);
+}
+
+int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
+                     void *(*body)(void *), void *argument) {
+    struct start *start = malloc(sizeof *start);
+    if (!start) return ENOMEM;
+    start->body = body;
+    start->argument = argument;
+    strncpy(start->name, name, sizeof start->name - 1);
+    start->name[sizeof start->name - 1] = 0;
+
+    /* A blocked fault kills the program past its own crash handler, so the
+     * synchronous ones stay open; SIGPROF belongs to profilers. */
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) sigdelset(&blocked, open[i]);
+    if (preemption_signal) sigdelset(&blocked, preemption_signal);
+
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int result = pthread_create(thread, NULL, entry, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result) free(start);
+    return result;
+}
+
+int64_t obh_thread_cpu_time(pthread_t thread) {
+    clockid_t clock;
+    struct timespec now;
+    if (pthread_getcpuclockid(thread, &clock) || clock_gettime(clock, &now)) return -1;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int obh_condition_init(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    int result = pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return result;
+}
+
+bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline) {
+    if (deadline < 0) {
+        pthread_cond_wait(condition, mutex);
+        return true;
+    }
+    struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
+    return pthread_cond_timedwait(condition, mutex, &until) != ETIMEDOUT;
+}

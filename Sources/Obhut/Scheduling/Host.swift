@@ -1,0 +1,351 @@
+import CObhut
+import Glibc
+import Synchronization
+
+/// The limits of a process host, as its entry gives them (ENTRIES, `process.host`).
+struct HostLimits: Sendable {
+    var workers = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    var maxProcesses = 0  // 0: no limit
+    var mailboxMessages = 1_000_000  // 0: no limit
+    var mailboxBytes = 256 << 20  // bytes
+    var maxMessage = 16 << 20  // bytes, one payload, encoded
+    var processMemory = 256 << 20  // bytes; 0: no limit
+    var spareWorkers = 4
+    var stepLimit: Int64 = 5_000_000_000  // nanoseconds
+}
+
+/// A pool of worker threads and the queues they share (H1–H4).
+///
+/// Order of choice of a free worker: the urgent lane; its own queue of the woken; the
+/// injector (what other threads woke); after every `turn` woken ones, and when none is
+/// left, one of the interrupted; at last it robs its siblings. Then it sleeps.
+///
+/// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
+/// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
+/// that one of the two sees the other.
+final class Host: @unchecked Sendable {  // guard notes stand on each field
+    enum State: Int { case created, started, stopping, stopped }
+
+    let name: String  // "namespace:name"
+    /// `{name|0x`, what the text of a pid on this host begins with.
+    let pidPrefix: UnsafeBufferPointer<UInt8>
+    let limits: HostLimits
+    unowned let scheduler: Scheduler
+
+    /// Lifecycle state; written under `lock`, read anywhere.
+    private let stateWord = Atomic<Int>(State.created.rawValue)
+    /// Processes alive on this host.
+    let processCount = Atomic<Int>(0)
+
+    let injector = RunQueue()
+    let urgent = RunQueue()
+
+    private let lock = Lock()
+    private let wakeUp = Condition()
+    private let wakeSpare = Condition()
+    /// Workers asleep. Written under `lock`, read without it by `enqueue`.
+    private let sleepers = Atomic<Int>(0)
+    private var tickets = 0  // guarded by lock: wake-ups given and not yet taken
+    /// Workers whose step holds them too long; as many spare ones may run.
+    private let stuckCount = Atomic<Int>(0)
+
+    /// Normal workers first, then the spare ones; slots are filled under `lock`, and the
+    /// array is allocated whole at start, so that siblings may read it without the lock.
+    private let workers: UnsafeMutablePointer<Unmanaged<Worker>?>
+    private let workerCapacity: Int
+    private let workerCount = Atomic<Int>(0)
+
+    /// After so many woken ones an interrupted one has its turn (H2).
+    private static let turn = 8
+
+    init(name: String, limits: HostLimits, scheduler: Scheduler) {
+        self.name = name
+        self.limits = limits
+        self.scheduler = scheduler
+        let prefix = Array("{\(name)|0x".utf8)
+        let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: prefix.count)
+        _ = copy.initialize(from: prefix)
+        pidPrefix = UnsafeBufferPointer(copy)
+        workerCapacity = limits.workers + limits.spareWorkers
+        workers = .allocate(capacity: max(1, workerCapacity))
+        workers.initialize(repeating: nil, count: max(1, workerCapacity))
+    }
+
+    deinit {
+        for i in 0..<workerCount.load(ordering: .relaxed) { workers[i]?.release() }
+        workers.deallocate()
+        pidPrefix.deallocate()
+    }
+
+    var state: State { State(rawValue: stateWord.load(ordering: .acquiring))! }
+
+    // MARK: Life
+
+    func start() {
+        lock.with {
+            guard state == .created else { return }
+            if scheduler.simulation == nil {
+                for _ in 0..<limits.workers { addWorkerLocked(isSpare: false) }
+            }
+            stateWord.store(State.started.rawValue, ordering: .releasing)
+        }
+    }
+
+    /// No new process from now on.
+    func beginStop() {
+        lock.with {
+            if state == .started {
+                stateWord.store(State.stopping.rawValue, ordering: .releasing)
+            }
+        }
+    }
+
+    /// Ends the worker threads and waits for them. Every process has ended before.
+    func stop() {
+        lock.with {
+            stateWord.store(State.stopped.rawValue, ordering: .sequentiallyConsistent)
+            wakeUp.broadcast()
+            wakeSpare.broadcast()
+        }
+        for i in 0..<workerCount.load(ordering: .acquiring) {
+            workers[i]?.takeUnretainedValue().join()
+        }
+    }
+
+    private func addWorkerLocked(isSpare: Bool) {
+        let index = workerCount.load(ordering: .relaxed)
+        let worker = Worker(
+            index: index, host: self, isSpare: isSpare, seed: scheduler.nextSeed())
+        workers[index] = Unmanaged.passRetained(worker)
+        // release: a sibling that sees the count sees the worker.
+        workerCount.store(index + 1, ordering: .releasing)
+        worker.start()
+    }
+
+    /// The workers, for the watch and for thieves.
+    @inline(__always)
+    func withWorkers(_ body: (Worker) -> Void) {
+        for i in 0..<workerCount.load(ordering: .acquiring) {
+            workers[i].unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
+        }
+    }
+
+    // MARK: Enqueue
+
+    /// A runnable that was woken. Any thread.
+    @inline(__always)
+    func enqueue(_ runnable: RunnablePointer) {
+        if let worker = WorkerCore.current,
+            worker.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),
+            worker.pointee.queue.push(runnable)
+        {
+            // One entry will be run by this worker itself as soon as its present step is
+            // over; waking a sibling for it would only move the process across cores. If
+            // the present step is long, the watch wakes one.
+            if worker.pointee.queue.count > 1 { wakeSleeper() }
+            return
+        }
+        enqueueSlowly(runnable)
+    }
+
+    private func enqueueSlowly(_ runnable: RunnablePointer) {
+        if let simulation = scheduler.simulation { return simulation.add(runnable) }
+        injector.push(runnable)
+        wakeSleeper()
+    }
+
+    /// A runnable that was interrupted; only from its worker.
+    func enqueueInterrupted(_ runnable: RunnablePointer) {
+        if let simulation = scheduler.simulation { return simulation.addInterrupted(runnable) }
+        WorkerCore.current!.pointee.interrupted._withUnsafeGuaranteedRef { $0.push(runnable) }
+    }
+
+    func enqueueUrgently(_ runnable: RunnablePointer) {
+        if let simulation = scheduler.simulation { return simulation.add(runnable) }
+        urgent.push(runnable)
+        wakeSleeper()
+    }
+
+    @inline(__always)
+    func wakeSleeper() {
+        if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
+    }
+
+    private func wakeSleeperSlowly() {
+        lock.with {
+            if tickets < sleepers.load(ordering: .relaxed) {
+                tickets += 1
+                wakeUp.signal()
+            }
+        }
+    }
+
+    // MARK: Choose
+
+    /// What `worker` runs next, taken; nil when there is nothing.
+    @inline(__always)
+    func choose(for worker: WorkerPointer) -> RunnablePointer? {
+        if !urgent.isEmpty, let runnable = take(from: urgent) { return runnable }
+        worker.pointee.sinceInjector &+= 1
+        if worker.pointee.streak >= Host.turn || worker.pointee.sinceInjector >= 61 {
+            if let runnable = chooseFairly(for: worker) { return runnable }
+        }
+        while let runnable = worker.pointee.queue.pop() {
+            if runnable.pointee.takeWord() {
+                worker.pointee.streak &+= 1
+                return settled(runnable)
+            }
+        }
+        return chooseElsewhere(for: worker)
+    }
+
+    /// The turn of those that would otherwise wait behind the woken for ever.
+    private func chooseFairly(for worker: WorkerPointer) -> RunnablePointer? {
+        if worker.pointee.streak >= Host.turn {
+            worker.pointee.streak = 0
+            if let runnable = takeInterrupted(worker) { return runnable }
+        }
+        if worker.pointee.sinceInjector >= 61 {
+            worker.pointee.sinceInjector = 0
+            if let runnable = take(from: injector) { return runnable }
+        }
+        return nil
+    }
+
+    private func chooseElsewhere(for worker: WorkerPointer) -> RunnablePointer? {
+        if let runnable = take(from: injector) {
+            worker.pointee.streak &+= 1
+            return runnable
+        }
+        worker.pointee.streak = 0
+        if let runnable = takeInterrupted(worker) { return runnable }
+        return rob(for: worker)
+    }
+
+    private func takeInterrupted(_ worker: WorkerPointer) -> RunnablePointer? {
+        worker.pointee.interrupted._withUnsafeGuaranteedRef { take(from: $0) }
+    }
+
+    private func rob(for worker: WorkerPointer) -> RunnablePointer? {
+        let count = workerCount.load(ordering: .acquiring)
+        guard count > 1 else { return nil }
+        let first = worker.pointee.random.below(count)
+        for offset in 0..<count {
+            let victim = workers[(first + offset) % count].unsafelyUnwrapped
+                .takeUnretainedValue().core
+            if victim == worker { continue }
+            while let runnable = victim.pointee.queue.pop() {
+                if runnable.pointee.takeWord() { return settled(runnable) }
+            }
+            if let runnable = takeInterrupted(victim) { return runnable }
+        }
+        return nil
+    }
+
+    private func take(from queue: RunQueue) -> RunnablePointer? {
+        while let runnable = queue.pop() {
+            if runnable.pointee.takeWord() { return settled(runnable) }
+        }
+        return nil
+    }
+
+    /// A stale entry can name a slot that lives on another host now; that one gets it back.
+    @inline(__always)
+    private func settled(_ runnable: RunnablePointer) -> RunnablePointer? {
+        if runnable.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque() {
+            return runnable
+        }
+        runnable.pointee.become(.queued)
+        runnable.enqueue()
+        return nil
+    }
+
+    // MARK: Sleep
+
+    /// Sleeps until there may be something to run. False when the host has stopped.
+    func park(_ worker: WorkerPointer) -> Bool {
+        Blocks.trim(worker)
+        let running = lock.with {
+            _ = sleepers.add(1, ordering: .sequentiallyConsistent)
+            defer { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
+            // The last look: what was pushed before the push's look at `sleepers` is seen here.
+            while state != .stopped {
+                if hasWork() { return true }
+                if tickets > 0 {
+                    tickets -= 1
+                    return true
+                }
+                wakeUp.wait(lock)
+            }
+            return false
+        }
+        scheduler.workersAwake()
+        return running
+    }
+
+    /// Whether any queue of this host has an entry.
+    func hasWork() -> Bool {
+        if !urgent.isEmpty || !injector.isEmpty { return true }
+        var found = false
+        withWorkers { worker in
+            if worker.core.pointee.queue.count > 0 { found = true }
+            worker.core.pointee.interrupted._withUnsafeGuaranteedRef {
+                if !$0.isEmpty { found = true }
+            }
+        }
+        return found
+    }
+
+    /// Whether every worker sleeps; advisory, for the watch.
+    var isAsleep: Bool {
+        sleepers.load(ordering: .sequentiallyConsistent)
+            >= min(limits.workers, workerCount.load(ordering: .acquiring))
+            && stuckCount.load(ordering: .relaxed) == 0
+    }
+
+    // MARK: Stuck workers (H3)
+
+    func spareMayRun(_ index: Int) -> Bool {
+        index - limits.workers < stuckCount.load(ordering: .acquiring)
+    }
+
+    func parkSpare(_ worker: Worker) -> Bool {
+        lock.with {
+            while state != .stopped {
+                if spareMayRun(worker.core.pointee.index) { return true }
+                wakeSpare.wait(lock)
+            }
+            return false
+        }
+    }
+
+    /// The watch found that `worker`'s step holds it too long.
+    /// - Returns: false when no spare worker is left to help out.
+    func markStuck(_ worker: Worker) -> Bool {
+        guard
+            worker.core.pointee.stuck.compareExchange(
+                expected: false, desired: true, ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return true }
+        let stuck = stuckCount.add(1, ordering: .acquiringAndReleasing).newValue
+        guard stuck <= limits.spareWorkers else { return false }
+        lock.with {
+            if workerCount.load(ordering: .relaxed) < limits.workers + stuck {
+                addWorkerLocked(isSpare: true)
+            }
+            wakeSpare.broadcast()
+        }
+        return true
+    }
+
+    /// All spare workers are in use, and more workers than that are stuck.
+    var isExhausted: Bool { stuckCount.load(ordering: .acquiring) > limits.spareWorkers }
+
+    func workerCameBack(_ worker: WorkerPointer) {
+        if worker.pointee.stuck.compareExchange(
+            expected: true, desired: false, ordering: .acquiringAndReleasing
+        ).exchanged {
+            stuckCount.subtract(1, ordering: .acquiringAndReleasing)
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import Synchronization
+
+/// A queue of runnables behind a lock, first in, first out: the host's injector,
+/// its urgent lane, and each worker's queue of the interrupted.
+///
+/// An entry is a hint and not a promise: whoever pops one must still win the
+/// runnable's state word (`Runnable.take`); what was taken elsewhere meanwhile is skipped.
+final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by `lock`
+    private let lock = Lock()
+    private var ring: UnsafeMutablePointer<RunnablePointer?>  // guarded by lock
+    private var capacity = 64  // guarded by lock; a power of two
+    private var head = 0  // guarded by lock
+    private var length = 0  // guarded by lock
+
+    /// Advisory copy of `length`, read without the lock to skip an empty queue. The
+    /// backstop for a stale zero is the sleeper's re-check (`Host.park`).
+    private let advisoryCount = Atomic<Int>(0)
+
+    init() {
+        ring = .allocate(capacity: capacity)
+        ring.initialize(repeating: nil, count: capacity)
+    }
+
+    deinit { ring.deallocate() }
+
+    @inline(__always)
+    var isEmpty: Bool { advisoryCount.load(ordering: .sequentiallyConsistent) == 0 }
+    var count: Int { advisoryCount.load(ordering: .relaxed) }
+
+    func push(_ runnable: RunnablePointer) {
+        lock.lock()
+        if length == capacity { grow() }
+        ring[(head &+ length) & (capacity &- 1)] = runnable
+        length &+= 1
+        advisoryCount.store(length, ordering: .sequentiallyConsistent)
+        lock.unlock()
+    }
+
+    func pop() -> RunnablePointer? {
+        if isEmpty { return nil }
+        lock.lock()
+        defer { lock.unlock() }
+        guard length > 0 else { return nil }
+        let runnable = ring[head]
+        head = (head &+ 1) & (capacity &- 1)
+        length &-= 1
+        advisoryCount.store(length, ordering: .sequentiallyConsistent)
+        return runnable
+    }
+
+    private func grow() {
+        let larger = UnsafeMutablePointer<RunnablePointer?>.allocate(capacity: capacity * 2)
+        larger.initialize(repeating: nil, count: capacity * 2)
+        for i in 0..<length { larger[i] = ring[(head + i) & (capacity - 1)] }
+        ring.deallocate()
+        ring = larger
+        capacity *= 2
+        head = 0
+    }
+}
+
+/// A worker's own queue of the woken: a ring of fixed size that its owner pushes to
+/// and everybody takes from, without a lock.
+///
+/// Only the owner writes `tail`; takers (the owner, and thieves) move `head` by
+/// compare-and-swap. A slot is read before the swap of `head` that claims it: if the
+/// swap succeeds, the owner cannot have overwritten that slot meanwhile, because it
+/// never pushes past `head + capacity`.
+struct LocalQueue: ~Copyable {
+    static let capacity: UInt64 = 256
+    private let head = Atomic<UInt64>(0)
+    private let tail = Atomic<UInt64>(0)
+    private let slots: UnsafeMutablePointer<Atomic<UInt>>
+
+    init() {
+        slots = .allocate(capacity: Int(LocalQueue.capacity))
+        for i in 0..<Int(LocalQueue.capacity) { (slots + i).initialize(to: Atomic<UInt>(0)) }
+    }
+
+    deinit { slots.deallocate() }
+
+    @inline(__always)
+    var count: Int {
+        let h = head.load(ordering: .sequentiallyConsistent)
+        let t = tail.load(ordering: .sequentiallyConsistent)
+        return t > h ? Int(t &- h) : 0
+    }
+
+    /// Owner only. False when the ring is full: the caller uses the injector then.
+    @inline(__always)
+    func push(_ runnable: RunnablePointer) -> Bool {
+        let t = tail.load(ordering: .relaxed)
+        // acquire: pairs with the takers' swap, so that the slot is free to overwrite.
+        let h = head.load(ordering: .acquiring)
+        if t &- h >= LocalQueue.capacity { return false }
+        slots[Int(t & (LocalQueue.capacity &- 1))].store(
+            UInt(bitPattern: runnable), ordering: .relaxed)
+        // seq_cst: publishes the slot, and is ordered before the owner's look at the sleepers.
+        tail.store(t &+ 1, ordering: .sequentiallyConsistent)
+        return true
+    }
+
+    /// Any thread.
+    @inline(__always)
+    func pop() -> RunnablePointer? {
+        var h = head.load(ordering: .acquiring)
+        while true {
+            let t = tail.load(ordering: .acquiring)
+            if h >= t { return nil }
+            let raw = slots[Int(h & (LocalQueue.capacity &- 1))].load(ordering: .relaxed)
+            let (exchanged, original) = head.weakCompareExchange(
+                expected: h, desired: h &+ 1, successOrdering: .acquiringAndReleasing,
+                failureOrdering: .acquiring)
+            if exchanged { return RunnablePointer(bitPattern: raw) }
+            h = original
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import CObhut
+import Synchronization
+
+typealias RunnablePointer = UnsafeMutablePointer<Runnable>
+
+/// What the scheduler schedules: the first field of a process, and of a port.
+///
+/// The law of this folder. A runnable is in exactly one *phase*:
+///
+///     free ──publish──▶ idle ──wake──▶ queued ──take──▶ running ──▶ idle | queued | free
+///
+/// - The phase shares one atomic word with the *serial* of the life it belongs to, so
+///   that every transition is one compare-and-swap, and an act on an earlier life fails.
+/// - Whoever wins `take` owns the runnable and all state behind it until it leaves
+///   `running`: nobody else touches that state. All others send signals.
+/// - Queues hold hints. A runnable may stand in several queues (its own worker's, and
+///   the urgent lane); the first to win `take` runs it, the other entries are skipped.
+/// - The memory of a runnable is never given back while the runtime lives, so that a
+///   stale entry or a stale pid reads a word of the right type and is refused.
+///
+/// Lost wake-ups: a sender first pushes its signal, then tries `idle → queued`. A worker
+/// first stores `idle`, then looks at the signal queue again. All four accesses are
+/// sequentially consistent, so at least one of the two sees the other.
+struct Runnable: ~Copyable {
+    enum Phase: UInt64 {
+        case free = 0, idle, queued, running
+    }
+
+    /// `serial << 8 | phase`.
+    private let word = Atomic<UInt64>(0)
+
+    /// Set by whoever sends a lethal signal, after the push; cleared by the owner before
+    /// it drains. Advisory: what counts is in the signal queue. A runnable that computes
+    /// is interrupted early because of it.
+    let attention = Atomic<Bool>(false)
+
+    /// The host it runs on. Constant from `publish` until `free`; hosts outlive runnables.
+    var host: Unmanaged<Host>? = nil
+
+    /// Runs it, on the thread that won `take`; leaves the phase as it should be. Constant.
+    var run: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in }
+
+    /// Called once by whoever moved it from idle to queued, when it has no host (ports).
+    var notify: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in }
+
+    /// Called by the watch when its step has passed the host's `step_limit` and every
+    /// spare worker is in use (H3). Constant.
+    var overrun: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in }
+
+    @inline(__always)
+    static func make(_ serial: UInt64, _ phase: Phase) -> UInt64 { serial << 8 | phase.rawValue }
+
+    @inline(__always)
+    var serial: UInt64 { word.load(ordering: .sequentiallyConsistent) >> 8 }
+
+    @inline(__always)
+    var phase: Phase {
+        Phase(rawValue: word.load(ordering: .sequentiallyConsistent) & 0xff).unsafelyUnwrapped
+    }
+
+    /// Begins or ends a life; only the owner of the slot.
+    func set(serial: UInt64, _ phase: Phase) {
+        word.store(Runnable.make(serial, phase), ordering: .sequentiallyConsistent)
+    }
+
+    @inline(__always)
+    func become(_ phase: Phase) {
+        let serial = word.load(ordering: .relaxed) >> 8
+        word.store(Runnable.make(serial, phase), ordering: .sequentiallyConsistent)
+    }
+
+    @inline(__always)
+    func wakeWord(serial: UInt64) -> Bool {
+        word.compareExchange(
+            expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .queued),
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// Claims a queued runnable, whatever its serial.
+    @inline(__always)
+    func takeWord() -> Bool {
+        let current = word.load(ordering: .relaxed)
+        guard current & 0xff == Phase.queued.rawValue else { return false }
+        return word.compareExchange(
+            expected: current, desired: current & ~0xff | Phase.running.rawValue,
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == Runnable {
+    /// After a signal was pushed: makes an idle runnable run. Any thread.
+    @inline(__always)
+    func wake(serial: UInt64) {
+        guard pointee.wakeWord(serial: serial) else { return }
+        enqueue()
+    }
+
+    /// Puts a runnable that is `queued` where a worker will find it.
+    @inline(__always)
+    func enqueue() {
+        guard let host = pointee.host else { return pointee.notify(UnsafeMutableRawPointer(self)) }
+        host._withUnsafeGuaranteedRef { $0.enqueue(self) }
+    }
+
+    /// After a lethal signal was pushed: any free worker takes it from the urgent lane,
+    /// whatever queue it stands in; one that runs is interrupted. Any thread.
+    func wakeUrgently(serial: UInt64) {
+        pointee.attention.store(true, ordering: .sequentiallyConsistent)
+        guard let host = pointee.host else { return wake(serial: serial) }
+        let woken = pointee.wakeWord(serial: serial)
+        if woken || pointee.phase == .queued { host.takeUnretainedValue().enqueueUrgently(self) }
+    }
+}

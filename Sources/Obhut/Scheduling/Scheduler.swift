@@ -1,0 +1,56 @@
+import CObhut
+import Glibc
+import Synchronization
+
+/// How a process that computes is interrupted (ARCHITECTURE D2).
+enum Preemption: Equatable, Sendable {
+    /// The watch signals the worker's thread when somebody waits.
+    case signal(number: Int32)
+    /// Every so many instructions, whoever waits.
+    case counted(instructions: Int32)
+}
+
+/// What hosts share: the clock, chance, the timers, and the watch over the workers.
+final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutable field
+    let clock: Clock
+    let timers = Timers()
+    let preemption: Preemption
+    /// Set when the runtime is simulated: one thread, virtual time, a seeded order.
+    let simulation: Simulation?
+
+    private let lock = Lock()
+    private var random: RandomSource  // guarded by lock
+    private(set) var hosts: [Host] = []  // guarded by lock
+    private var watch: Watch?  // guarded by lock
+
+    init(clock: Clock, preemption: Preemption, seed: UInt64, simulated: Bool) {
+        self.clock = clock
+        self.preemption = preemption
+        random = RandomSource(seed: seed)
+        simulation = simulated ? Simulation(clock: clock, timers: timers, seed: seed ^ 0x5117) : nil
+        if !simulated {
+            let watch = Watch(scheduler: self)
+            self.watch = watch
+            timers.becameNearer = { [unowned watch] in watch.look() }
+        }
+    }
+
+    var preemptionSignal: Int32 {
+        if case .signal(let number) = preemption { return number }
+        return 0
+    }
+
+    func nextSeed() -> UInt64 { lock.with { random.next() } }
+
+    func addHost(_ host: Host) { lock.with { hosts.append(host) } }
+    func hostsNow() -> [Host] { lock.with { hosts } }
+
+    func start() { watch?.start() }
+
+    /// Ends the watch; every host has stopped before.
+    func stop() { watch?.stop() }
+
+    /// A worker found work after every worker had slept: the watch begins to tick again.
+    @inline(__always)
+    func workersAwake() { watch?.workersAwake() }
+}

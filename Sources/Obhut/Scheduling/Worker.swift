@@ -1,0 +1,165 @@
+import CObhut
+import Glibc
+import Synchronization
+
+typealias WorkerPointer = UnsafeMutablePointer<WorkerCore>
+
+/// What a worker thread needs at each step, without a class in the way.
+///
+/// Owner's alone, except the atomics: `queue` is robbed by siblings, and the watch
+/// reads `running`, `steps` and `spinning` to tell who holds a worker for how long.
+struct WorkerCore: ~Copyable {
+    let index: Int
+    /// Nil in simulation, where one thread serves every host.
+    let host: Unmanaged<Host>?
+
+    /// The woken that this worker will run next.
+    let queue = LocalQueue()
+    /// Those that were interrupted on this worker; siblings may take them.
+    let interrupted: Unmanaged<RunQueue>
+
+    /// What runs now; 0 between steps. Written by the owner, read by the watch.
+    let running = Atomic<UInt>(0)
+    /// Counts steps; written by the owner only. An unchanged count is an unfinished step.
+    let steps = Atomic<UInt64>(0)
+    /// Set by the watch when a step holds the worker too long, cleared by whoever swaps it.
+    let stuck = Atomic<Bool>(false)
+
+    /// Woken runnables run since an interrupted one was given its turn (H2).
+    var streak = 0
+    /// Steps since the injector was looked at first.
+    var sinceInjector = 0
+    var random: RandomSource
+
+    /// A free list of blocks for the layer above (signals); see `WorkerCore.blocks`.
+    var freeBlocks: UnsafeMutableRawPointer? = nil
+    var freeBlockCount = 0
+    /// Memory that the layer above uses while it is inside one call; freed with the worker.
+    var scratch: UnsafeMutableRawPointer? = nil
+
+    init(index: Int, host: Host?, seed: UInt64) {
+        self.index = index
+        self.host = host.map { Unmanaged.passUnretained($0) }
+        interrupted = Unmanaged.passRetained(RunQueue())
+        random = RandomSource(seed: seed)
+    }
+
+    deinit { interrupted.release() }
+
+    /// The worker that this thread is, nil on any other thread.
+    @inline(__always)
+    static var current: WorkerPointer? {
+        obh_current_worker()?.assumingMemoryBound(to: WorkerCore.self)
+    }
+}
+
+/// Blocks of one size (128 bytes), recycled by each worker for itself. A block may be
+/// freed on another thread than it was made on: every block is plain `malloc` memory.
+enum Blocks {
+    static let size = 128
+    private static let keep = 1024
+
+    @inline(__always)
+    static func allocate() -> UnsafeMutableRawPointer {
+        if let worker = WorkerCore.current, let block = worker.pointee.freeBlocks {
+            worker.pointee.freeBlocks = block.load(as: UnsafeMutableRawPointer?.self)
+            worker.pointee.freeBlockCount &-= 1
+            return block
+        }
+        return aligned_alloc(16, size)!
+    }
+
+    @inline(__always)
+    static func free(_ block: UnsafeMutableRawPointer) {
+        if let worker = WorkerCore.current, worker.pointee.freeBlockCount < keep {
+            block.storeBytes(of: worker.pointee.freeBlocks, as: UnsafeMutableRawPointer?.self)
+            worker.pointee.freeBlocks = block
+            worker.pointee.freeBlockCount &+= 1
+            return
+        }
+        Glibc.free(block)
+    }
+
+    /// Gives a worker's free list back; owner only.
+    static func trim(_ worker: WorkerPointer) {
+        while let block = worker.pointee.freeBlocks {
+            worker.pointee.freeBlocks = block.load(as: UnsafeMutableRawPointer?.self)
+            Glibc.free(block)
+        }
+        worker.pointee.freeBlockCount = 0
+    }
+}
+
+/// A worker thread of a host: takes runnables and runs them, one step at a time.
+final class Worker: @unchecked Sendable {  // `core` is the thread's own but for its atomics
+    let core: WorkerPointer
+    let host: Host
+    /// Spare workers run only while others are stuck (H3).
+    let isSpare: Bool
+    private(set) var thread = pthread_t()  // written before `started`
+    /// CPU time of this thread when its present step began to be watched; the watch's own.
+    var watched = Watched()
+
+    struct Watched {
+        var steps: UInt64 = 0
+        var ticks = 0
+        var cpuAtStart: Int64 = 0
+        var since: Int64 = 0
+    }
+
+    init(index: Int, host: Host, isSpare: Bool, seed: UInt64) {
+        self.host = host
+        self.isSpare = isSpare
+        core = .allocate(capacity: 1)
+        core.initialize(to: WorkerCore(index: index, host: host, seed: seed))
+    }
+
+    deinit {
+        core.deinitialize(count: 1)
+        core.deallocate()
+    }
+
+    func start() {
+        thread = startThread(
+            named: "obhut-\(isSpare ? "s" : "w")\(core.pointee.index)",
+            interruptedBy: host.scheduler.preemptionSignal
+        ) { [unowned self] in self.main() }
+    }
+
+    func join() { pthread_join(thread, nil) }
+
+    private func main() {
+        obh_set_current_worker(core)
+        while let runnable = next() { Worker.step(core, runnable) }
+        Blocks.trim(core)
+        if let scratch = core.pointee.scratch { Glibc.free(scratch) }
+        core.pointee.scratch = nil
+        obh_set_current_worker(nil)
+    }
+
+    /// Runs one step of what this thread has taken.
+    @inline(__always)
+    static func step(_ core: WorkerPointer, _ runnable: RunnablePointer) {
+        let steps = core.pointee.steps.load(ordering: .relaxed)
+        core.pointee.steps.store(steps &+ 1, ordering: .relaxed)
+        // release: the watch that reads `running` also sees the new step count.
+        core.pointee.running.store(UInt(bitPattern: runnable), ordering: .releasing)
+        runnable.pointee.run(UnsafeMutableRawPointer(runnable))
+        core.pointee.running.store(0, ordering: .releasing)
+        if core.pointee.stuck.load(ordering: .relaxed) {
+            core.pointee.host?._withUnsafeGuaranteedRef { $0.workerCameBack(core) }
+        }
+    }
+
+    /// Waits for something to run; nil when the host stops.
+    private func next() -> RunnablePointer? {
+        while true {
+            if isSpare && !host.spareMayRun(core.pointee.index) {
+                guard host.parkSpare(self) else { return nil }
+                continue
+            }
+            if let runnable = host.choose(for: core) { return runnable }
+            guard host.park(core) else { return nil }
+        }
+    }
+}
