@@ -24,9 +24,12 @@ FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/l
 
 ## build       release build, left in build/ in the shape of an installation
 build: setup
+	@# SwiftPM does not look at exports.map; without the library it links again.
+	@[ ! Sources/ObhutShared/exports.map -nt $(RELEASE)/libObhutShared.so ] || rm -f $(RELEASE)/libObhutShared.so
 	OBHUT_PACKAGING=1 $(SWIFT) build -c release --product ObhutShared --disable-local-rpath
 	@mkdir -p build/bin build/lib/pkgconfig build/include build/pkgconfig
 	@# Written beside and renamed: a program that has the old one mapped keeps it.
+	@rm -f $(filter-out $(LIBRARY),$(wildcard build/lib/libobhut.so.*))
 	strip -o $(LIBRARY).new $(RELEASE)/libObhutShared.so && mv -f $(LIBRARY).new $(LIBRARY)
 	@ln -sf libobhut.so.$(VERSION) build/lib/libobhut.so.$(SOMAJOR)
 	@ln -sf libobhut.so.$(SOMAJOR) build/lib/libobhut.so

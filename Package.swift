@@ -49,7 +49,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
-        .systemLibrary(name: "ObhutHeader"),
+        .target(name: "ObhutHeader"),
         .target(name: "CObhut", cSettings: debugC),
         .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Holds the linker options of the shared library and nothing else. No test may depend on it:

@@ -1,7 +1,7 @@
 #ifndef OBHUT_HEADER_TEXT_H
 #define OBHUT_HEADER_TEXT_H
 
-#include "../../include/obhut.h"
+#include "../../../include/obhut.h"
 
 /* Swift imports a macro's text as a String; the exports need bytes that live as long as the library. */
 
