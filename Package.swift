@@ -1,12 +1,67 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
+// Two ways to build, chosen by the environment:
+//
+//   (nothing set)        editors, `swift build`, `swift test`, `swift run obhut`. The command carries the
+//                        runtime inside itself, so that one step builds everything.
+//   OBHUT_PACKAGING=1    what `make build` ships. The command links build/lib/libobhut.so like any other
+//                        program does, so the library has to be there first (see Makefile).
+//
+// OBHUT_DEBUG_UNOPTIMIZED=1 turns off the optimiser in debug builds. It is on by default, with every
+// assertion kept, because the tests interrupt Lua at each instruction and would crawl without it; turn it off
+// to step through the code in a debugger.
+let packaging = Context.environment["OBHUT_PACKAGING"] == "1"
+let optimizedDebug = Context.environment["OBHUT_DEBUG_UNOPTIMIZED"] != "1"
+let root = Context.packageDirectory
+
+let debugSwift: [SwiftSetting] =
+    optimizedDebug
+    ? [.unsafeFlags(["-O", "-enable-testing", "-assert-config", "Debug"], .when(configuration: .debug))] : []
+let debugC: [CSetting] =
+    optimizedDebug ? [.unsafeFlags(["-O2", "-fno-omit-frame-pointer"], .when(configuration: .debug))] : []
+
+/// Linker options of the shipped library; docs: C_API, "Building it".
+/// nodelete: its threads and signal handler outlive a `dlclose`. defs: every symbol must be found at link time.
+/// Bsymbolic: a host program cannot capture our calls to ourselves.
+let sharedLibraryLinking: [String] =
+    ["-static-stdlib", "-use-ld=lld"]
+    + [
+        "--version-script=\(root)/Sources/ObhutShared/exports.map", "--no-undefined-version",
+        "-soname", "libobhut.so.0", "-z", "nodelete", "-z", "now", "-z", "defs", "-Bsymbolic", "--icf=safe",
+    ].flatMap { ["-Xlinker", $0] }
+
+/// The command finds the library beside itself: bin/obhut, lib/libobhut.so.0.
+let commandLinking: [String] =
+    ["-L\(root)/build/lib", "-use-ld=lld"]
+    + ["-rpath", "$ORIGIN/../lib", "-z", "now"].flatMap { ["-Xlinker", $0] }
+
 let package = Package(
     name: "obhut",
+    products: [
+        // Becomes libobhut.so.0.x.y in `make build`; its own name only keeps it apart from the command's.
+        .library(name: "ObhutShared", type: .dynamic, targets: ["ObhutShared"]),
+        .executable(name: "obhut", targets: ["obhut-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .target(name: "CObhut", dependencies: []),
-        .target(name: "Obhut", dependencies: ["CObhut", "CYAML"]),
+        // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
+        .target(name: "ObhutHeader"),
+        .target(name: "CObhut", cSettings: debugC),
+        .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
+        // Holds the linker options of the shared library and nothing else. No test may depend on it:
+        // its options would then apply to the test program, which cannot be linked with them.
+        .target(
+            name: "ObhutShared", dependencies: ["Obhut"], exclude: ["exports.map"],
+            linkerSettings: [.unsafeFlags(sharedLibraryLinking, .when(configuration: .release))]),
+        .executableTarget(
+            name: "obhut-cli",
+            dependencies: ["ObhutHeader", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+                + (packaging ? [] : ["Obhut"]),
+            linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
         .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),
     ],
     swiftLanguageModes: [.v6]

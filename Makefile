@@ -1,0 +1,95 @@
+# Obhut's builds. `make help` lists the targets.
+
+SWIFT   ?= swift
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+VERSION := $(shell scripts/version)
+SOMAJOR := $(shell scripts/version ABI)
+# The part of make test that runs under the sanitizers is shortened by this factor; make sanitize runs it whole.
+SANITIZE_SCALE ?= 0.1
+
+RELEASE  = .build/release
+LIBRARY  = build/lib/libobhut.so.$(VERSION)
+# What make install copies and make uninstall removes, relative to the prefix.
+HEADERS  = $(notdir $(wildcard include/*.h))
+FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/libobhut.so \
+           $(addprefix include/,$(HEADERS)) lib/pkgconfig/obhut.pc \
+           share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
+           share/fish/vendor_completions.d/obhut.fish
+
+.PHONY: build setup demo test test-swift test-packaging test-sanitized sanitize install uninstall clean help
+# SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
+.NOTPARALLEL:
+
+## build       release build, left in build/ in the shape of an installation
+build: setup
+	@# SwiftPM does not look at exports.map; without the library it links again.
+	@[ ! Sources/ObhutShared/exports.map -nt $(RELEASE)/libObhutShared.so ] || rm -f $(RELEASE)/libObhutShared.so
+	OBHUT_PACKAGING=1 $(SWIFT) build -c release --product ObhutShared --disable-local-rpath
+	@mkdir -p build/bin build/lib/pkgconfig build/include build/pkgconfig
+	@# Written beside and renamed: a program that has the old one mapped keeps it.
+	@rm -f $(filter-out $(LIBRARY),$(wildcard build/lib/libobhut.so.*))
+	strip -o $(LIBRARY).new $(RELEASE)/libObhutShared.so && mv -f $(LIBRARY).new $(LIBRARY)
+	@ln -sf libobhut.so.$(VERSION) build/lib/libobhut.so.$(SOMAJOR)
+	@ln -sf libobhut.so.$(SOMAJOR) build/lib/libobhut.so
+	@cp -p include/*.h build/include/
+	@sed 's/@VERSION@/$(VERSION)/' pkgconfig/obhut.pc.in >build/lib/pkgconfig/obhut.pc
+	@sed 's/@VERSION@/$(VERSION)/' pkgconfig/obhut-uninstalled.pc.in >build/pkgconfig/obhut-uninstalled.pc
+	OBHUT_PACKAGING=1 $(SWIFT) build -c release --product obhut --static-swift-stdlib --disable-local-rpath
+	strip -o build/bin/obhut.new $(RELEASE)/obhut && mv -f build/bin/obhut.new build/bin/obhut
+	@mkdir -p build/share/bash-completion/completions build/share/zsh/site-functions \
+		build/share/fish/vendor_completions.d
+	@build/bin/obhut --generate-completion-script bash >build/share/bash-completion/completions/obhut
+	@build/bin/obhut --generate-completion-script zsh >build/share/zsh/site-functions/_obhut
+	@build/bin/obhut --generate-completion-script fish >build/share/fish/vendor_completions.d/obhut.fish
+
+## demo        builds, then runs examples/worker-pool
+demo: build
+	build/bin/obhut exec examples/worker-pool demo:main
+
+## test        every test there is
+test: setup test-packaging test-sanitized test-swift
+	@scripts/test-summary
+
+## test-swift  the Swift tests (debug build, assertions on)
+test-swift: setup
+	@scripts/swift-test core
+
+## test-packaging  what the release build leaves: exports, links, installation, the command
+test-packaging: build
+	@Tests/Packaging/run
+
+# Shortened, for make test.
+test-sanitized: setup
+	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
+	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
+
+## sanitize    the Swift tests at full length under the thread and the address sanitizer
+sanitize: setup
+	@scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
+	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
+
+## setup       installs the system packages that are missing (Debian; sudo when not root)
+setup:
+	@SWIFT='$(SWIFT)' scripts/setup
+
+## install     copies build/ to PREFIX (/usr/local) under DESTDIR; run make build first
+install:
+	@test -x build/bin/obhut || { echo 'install: nothing built; run make build first' >&2; exit 1; }
+	@cd build && for file in $(FILES); do \
+		mkdir -p "$(DESTDIR)$(PREFIX)/$${file%/*}" && \
+		cp -df --preserve=mode,timestamps "$$file" "$(DESTDIR)$(PREFIX)/$$file" || exit 1; \
+	done
+	@echo 'installed in $(DESTDIR)$(PREFIX)'
+
+## uninstall   removes what install copied
+uninstall:
+	@for file in $(FILES); do rm -f "$(DESTDIR)$(PREFIX)/$$file"; done
+
+## clean       removes everything that a build leaves
+clean:
+	rm -rf build .build .build-tsan .build-asan
+
+help:
+	@sed -n 's/^## /  make /p' Makefile

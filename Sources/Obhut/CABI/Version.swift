@@ -1,0 +1,23 @@
+import ObhutHeader
+import ObhutHeader.Text
+
+// The version numbers stand in include/obhut.h alone. These functions, the Makefile and obhut.pc read them there.
+
+@_cdecl("obhut_version") @implementation
+public func obhut_version() -> UnsafePointer<CChar>! {
+    obhut_header_version()
+}
+
+@_cdecl("obhut_abi_version") @implementation
+public func obhut_abi_version() -> UInt32 {
+    UInt32(OBHUT_ABI_VERSION)
+}
+
+@_cdecl("obhut_build_info") @implementation
+public func obhut_build_info() -> UnsafePointer<CChar>! {
+    #if DEBUG
+        obhut_header_build_info(true)
+    #else
+        obhut_header_build_info(false)
+    #endif
+}
