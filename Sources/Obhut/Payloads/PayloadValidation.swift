@@ -1,0 +1,59 @@
+/// The check at the C boundary: `bytes` are exactly one value, nested at most `maxDepth` deep, every
+/// length inside, every `str` valid UTF-8, and pids and error objects of the right shape. Nil when
+/// all is well. One pass, no recursion: bytes from outside must not decide how deep our stack goes.
+///
+/// An error object's body is read in place, as the array it holds, and counts as one level; so an
+/// error whose details hold an error whose details … has the same bound as arrays have.
+func validatePayload(_ bytes: UnsafeRawBufferPointer, maxDepth: Int = payloadMaxDepth) -> PayloadFault? {
+    guard !bytes.isEmpty else { return PayloadFault(offset: 0, reason: .empty) }
+    return withUnsafeTemporaryAllocation(of: Int.self, capacity: max(0, maxDepth) + 1) { pending in
+        validate(bytes, maxDepth: maxDepth, pending: pending)
+    }
+}
+
+/// `pending[d]` is how many values are still to come at depth `d`.
+private func validate(
+    _ bytes: UnsafeRawBufferPointer, maxDepth: Int, pending: UnsafeMutableBufferPointer<Int>
+) -> PayloadFault? {
+    var reader = PayloadReader(bytes)
+    var depth = 0
+    pending[0] = 1
+    while true {
+        while pending[depth] == 0 {
+            if depth == 0 {
+                return reader.isAtEnd ? nil : PayloadFault(offset: reader.offset, reason: .trailingBytes)
+            }
+            depth -= 1
+        }
+        pending[depth] -= 1
+
+        let start = reader.offset
+        func fault(_ reason: PayloadFault.Reason) -> PayloadFault { PayloadFault(offset: start, reason: reason) }
+        var children = 0
+        switch reader.next() {
+        case .null, .bool, .integer, .unsigned, .double, .binary:
+            continue
+        case .string(let text):
+            guard isValidUTF8(text) else { return fault(.invalidUTF8) }
+            continue
+        case .array(let n): children = n
+        case .map(let n): children = 2 * n
+        case .ext(PayloadExtension.pid, let body):
+            guard body.count == 8 else { return fault(.badPid) }
+            continue
+        case .ext(PayloadExtension.error, let body):
+            guard ErrorValue.hasShape(body) else { return fault(.badError) }
+            // The array in it is the value we came for.
+            reader.rewind(over: body)
+            pending[depth] += 1
+            continue
+        case .ext:
+            continue
+        case .malformed:
+            return fault(start < bytes.count && bytes[start] == PayloadTag.reserved ? .reservedByte : .truncated)
+        }
+        guard depth < maxDepth else { return fault(.tooDeep) }
+        depth += 1
+        pending[depth] = children
+    }
+}
