@@ -164,7 +164,8 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         return prefix.count + pid.writeNumber(to: buffer + prefix.count)
     }
 
-    private static let portPrefix: UnsafeBufferPointer<UInt8> = {
+    // Immutable after initialisation, and never given back.
+    nonisolated(unsafe) private static let portPrefix: UnsafeBufferPointer<UInt8> = {
         let bytes = Array("{\(portHost)|0x".utf8)
         let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
         _ = copy.initialize(from: bytes)
