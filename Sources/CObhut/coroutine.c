@@ -14,7 +14,7 @@ enum { WRAPPED = 1, WAS_EXITING = 2, CONTEXT_FLAGS = 3 };
 
 static lua_State *check_coroutine(lua_State *L) {
     lua_State *co = lua_tothread(L, 1);
-    if (!co) luaL_typeerror(L, 1, "coroutine");
+    if (!co) luaL_typeerror(L, 1, "thread");
     return co;
 }
 
@@ -91,10 +91,15 @@ static int run(lua_State *L, lua_State *co, int arguments, int flags) {
         lua_xmove(co, L, results);
         return results + !(flags & WRAPPED);
     }
-    if (obh_passes_on(vm, flags & WAS_EXITING)) obh_raise_uncatchable(vm, L);
+    if (obh_passes_on(vm, flags & WAS_EXITING)) {
+        close_coroutine(vm, L, co); /* the process unwinds: nobody else will */
+        if (obh_must_stop(vm)) obh_stop_here(vm, L);
+        obh_raise_uncatchable(vm, L);
+    }
     if (!(flags & WRAPPED)) {
+        lua_xmove(co, L, 1); /* `co` may be L itself */
         lua_pushboolean(L, 0);
-        lua_xmove(co, L, 1);
+        lua_insert(L, -2);
         return 2;
     }
     int left = lua_status(co);

@@ -25,7 +25,9 @@ static void append_level(struct text *text, const lua_Debug *level) {
     append(text, "\n\t%s:", level->short_src);
     if (level->currentline > 0) append(text, "%d:", level->currentline);
     append(text, " in ");
-    if (*level->namewhat)
+    if (*level->namewhat == 'g')
+        append(text, "function '%s'", level->name);
+    else if (*level->namewhat)
         append(text, "%s '%s'", level->namewhat, level->name);
     else if (*level->what == 'm')
         append(text, "main chunk");
