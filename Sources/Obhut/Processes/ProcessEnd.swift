@@ -37,7 +37,6 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
         tell(reason, relations)
         let host = host
-        pointee.port = nil
         pointee.definition = nil
         pointee.outcome = nil
         pointee.doom = nil
@@ -45,7 +44,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         pointee.load.store(0, ordering: .relaxed)
         pointee.memoryUsed.store(0, ordering: .relaxed)
         system.table.release(self, pid)
-        host?.processCount.subtract(1, ordering: .relaxed)
+        // Ports are not counted: the host program has them, and may keep them for ever.
+        guard let host else { return }
+        host.processCount.subtract(1, ordering: .relaxed)
         system.ended.wrappingAdd(1, ordering: .relaxed)
         system.countDown()
     }

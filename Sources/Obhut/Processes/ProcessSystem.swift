@@ -13,7 +13,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     let spawned = Atomic<UInt64>(0)
     let ended = Atomic<UInt64>(0)
 
-    /// Processes and ports alive.
+    /// Processes alive.
     private let alive = Atomic<Int>(0)
     private let aliveLock = Lock()
     private let aliveChanged = Condition()
@@ -214,7 +214,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
     }
 
-    /// Waits until at most `count` processes and ports live, or until `deadline`
+    /// Waits until at most `count` processes live, or until `deadline`
     /// (nanoseconds, monotonic; nil: for ever). Not in simulation.
     func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
         aliveWaiters.add(1, ordering: .sequentiallyConsistent)

@@ -57,6 +57,9 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
         for i in 0..<ProcessTable.chunkCount {
             let raw = chunks[i].load(ordering: .relaxed)
             guard let chunk = ProcessPointer(bitPattern: raw) else { break }
+            for slot in 0..<ProcessTable.chunkSize {
+                if let port = chunk[slot].port { Unmanaged<Port>.fromOpaque(port).release() }
+            }
             chunk.deinitialize(count: ProcessTable.chunkSize)
             chunk.deallocate()
         }
