@@ -127,7 +127,7 @@ extension Catalogue {
 
     private mutating func read(_ bytes: [UInt8], from origin: DocumentOrigin, _ faults: FaultList) {
         do throws(Fault) {
-            _ = read(try parseYAML(bytes, path: origin.path), from: origin)
+            read(try parseYAML(bytes, path: origin.path), from: origin)
         } catch {
             faults.report(error)
         }

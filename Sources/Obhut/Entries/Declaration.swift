@@ -36,27 +36,28 @@ struct Catalogue {
 
     subscript(id: EntryID) -> Declaration? { indices[id].map { declarations[$0] } }
 
-    /// Takes over what a document declares. False if it is none of ours: it has no
-    /// `namespace` and `entries`, so it is some other program's YAML file.
-    mutating func read(_ document: YAMLDocument, from origin: DocumentOrigin) -> Bool {
-        guard let root = document.root, root["namespace"] != nil, root["entries"] != nil else { return false }
+    /// Takes over what a document declares. One without `namespace` and `entries` is some
+    /// other program's YAML file: nothing in it is a fault.
+    mutating func read(_ document: YAMLDocument, from origin: DocumentOrigin) {
+        guard let root = document.root, let namespaceNode = root["namespace"], root["entries"] != nil
+        else { return }
         document.faults.forEach(faults.report)
         let known = ["version", "namespace", "entries", "meta"]
-        guard let fields = Fields(root, of: "the file", known: known, faults: faults) else { return true }
+        guard let fields = Fields(root, of: "the file", known: known, faults: faults) else { return }
 
         // `1.0` without quotes is a number to YAML and the same version to a person.
         if let version = fields["version"], version.shown != "1.0", version.string != "1.0" {
             fields.wrong("version", version, mustBe: "\"1.0\"")
         }
         let entries = fields.list("entries", of: "entries") ?? []
-        let namespaceNode = fields["namespace"]!
-        let namespace = fields.string("namespace")
-        if let namespace, !EntryID.isValidPart(namespace) {
-            fields.wrong("namespace", namespaceNode, mustBe: Catalogue.nameRule)
+        var namespace = "?"
+        if let text = fields.string("namespace") {
+            let isValid = EntryID.isValidPart(text)
+            if !isValid { fields.wrong("namespace", namespaceNode, mustBe: Catalogue.nameRule) }
+            namespace = isValid ? text : quoted(text)
         }
         // Entries of a wrong namespace are read too: their bare references still hold.
-        for entry in entries { declare(entry, in: namespace ?? "?", origin) }
-        return true
+        for entry in entries { declare(entry, in: namespace, origin) }
     }
 
     private static let nameRule = "1 to 255 letters, digits, '_', '-' or '.'"
@@ -72,8 +73,7 @@ struct Catalogue {
         if name != nil, let first = self[id]?.node.position {
             faults.report(
                 at: node["name"]!.position,
-                "entry '\(id)' is declared twice: "
-                    + "first at \(first.path):\(first.line):\(first.column)")
+                "entry '\(id)' is declared twice: first at \(first.path):\(first.line):\(first.column)")
         }
         if name == nil || indices[id] != nil {
             misnamed.append(declaration)
