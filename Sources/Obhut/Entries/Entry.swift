@@ -56,15 +56,15 @@ struct Entry: Sendable {
 }
 
 enum EntryDefinition: Sendable {
-    case host(HostDefinition)
-    case process(ProcessDefinition)
-    case function(FunctionDefinition)
+    case host(HostEntry)
+    case process(ProcessEntry)
+    case function(FunctionEntry)
     case library(LuaCode)
     case data(EntryValue)
 }
 
 /// `process.host`: a pool of workers.
-struct HostDefinition: Equatable, Sendable {
+struct HostEntry: Equatable, Sendable {
     /// OS threads.
     var workers: Int
     var maxProcesses = 0
@@ -81,7 +81,7 @@ struct HostDefinition: Equatable, Sendable {
 }
 
 /// `process.lua`.
-struct ProcessDefinition: Sendable {
+struct ProcessEntry: Sendable {
     let code: LuaCode
     /// The function of the table that the source returns.
     let method: String
@@ -95,7 +95,7 @@ struct ProcessDefinition: Sendable {
 }
 
 /// `function.lua`.
-struct FunctionDefinition: Sendable {
+struct FunctionEntry: Sendable {
     let code: LuaCode
     let method: String
     /// Nil: the host's.

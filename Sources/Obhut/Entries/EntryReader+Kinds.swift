@@ -21,8 +21,8 @@ extension EntryReader {
         "json", "logger", "uuid", "io", "ctx", "env", "payload", "string", "table", "math",
     ]
 
-    func readHost(_ fields: Fields) -> HostDefinition {
-        var host = HostDefinition(workers: cores)
+    func readHost(_ fields: Fields) -> HostEntry {
+        var host = HostEntry(workers: cores)
         let known = [
             "workers", "max_processes", "mailbox_limit", "mailbox_bytes", "max_message", "process_memory",
             "spare_workers", "step_limit",
@@ -39,7 +39,7 @@ extension EntryReader {
         return host
     }
 
-    func readProcess(_ fields: Fields, _ declaration: Declaration) -> ProcessDefinition {
+    func readProcess(_ fields: Fields, _ declaration: Declaration) -> ProcessEntry {
         let code = readCode(fields, declaration)
         let method = fields.string("method") ?? "main"
         let memoryLimit = fields.byteSize("memory_limit")
@@ -50,14 +50,14 @@ extension EntryReader {
                 node, in: declaration.id.namespace, role: "'host'", mustBe: "a process.host"
             ) { $0 == .processHost }
         }
-        return ProcessDefinition(code: code, method: method, memoryLimit: memoryLimit, host: host, input: input)
+        return ProcessEntry(code: code, method: method, memoryLimit: memoryLimit, host: host, input: input)
     }
 
-    func readFunction(_ fields: Fields, _ declaration: Declaration) -> FunctionDefinition {
+    func readFunction(_ fields: Fields, _ declaration: Declaration) -> FunctionEntry {
         let code = readCode(fields, declaration)
         let method = fields.string("method") ?? "main"
         let memoryLimit = fields.byteSize("memory_limit")
-        return FunctionDefinition(code: code, method: method, memoryLimit: memoryLimit)
+        return FunctionEntry(code: code, method: method, memoryLimit: memoryLimit)
     }
 
     /// What all Lua kinds have: a source, and what it may `require`.

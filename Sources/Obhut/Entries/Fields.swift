@@ -89,7 +89,7 @@ struct Fields {
     /// Nanoseconds. A bare number is refused: it could be meant in any unit.
     func duration(_ name: String, canBeZero: Bool = false) -> Int64? {
         guard let node = self[name] else { return nil }
-        if let text = node.string, let value = EntryValues.parseDuration(text), value > 0 || canBeZero {
+        if let text = node.string, let value = parseDuration(text), value > 0 || (value == 0 && canBeZero) {
             return value
         }
         var advice: String?
@@ -108,7 +108,7 @@ struct Fields {
         if case .scalar(let scalar) = node.content {
             switch scalar.value {
             case .int(let number): value = Int(number)
-            case .string(let text): value = EntryValues.parseByteSize(text)
+            case .string(let text): value = parseByteSize(text)
             default: break
             }
         }

@@ -58,7 +58,7 @@ import Testing
         #expect(loaded.startOrder == [host, pool])
 
         guard case .host(let definition) = loaded[host]?.definition else { throw Unexpected() }
-        #expect(definition == HostDefinition(workers: 16))
+        #expect(definition == HostEntry(workers: 16))
         #expect(loaded[host]?.lifecycle == Lifecycle(autoStart: true))
 
         guard case .process(let process) = loaded[pool]?.definition else { throw Unexpected() }
@@ -141,11 +141,11 @@ import Testing
         guard case .host(let host) = definition("h") else { throw Unexpected() }
         #expect(
             host
-                == HostDefinition(
+                == HostEntry(
                     workers: 2, maxProcesses: 10, mailboxLimit: 0, mailboxBytes: 64_000, maxMessage: 1024,
                     processMemory: 0, spareWorkers: 0, stepLimit: 90_000_000_000))
         guard case .host(let other) = definition("other") else { throw Unexpected() }
-        #expect(other == HostDefinition(workers: ProcessInfo.processInfo.activeProcessorCount))
+        #expect(other == HostEntry(workers: ProcessInfo.processInfo.activeProcessorCount))
         #expect(other.mailboxLimit == 1_000_000 && other.mailboxBytes == 268_435_456 && other.maxMessage == 16_777_216)
         #expect(other.maxProcesses == 0 && other.processMemory == 268_435_456)
         #expect(other.spareWorkers == 4 && other.stepLimit == 5_000_000_000)
