@@ -27,9 +27,13 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     enum State: Int { case created, started, stopping, stopped }
 
     let name: String  // "namespace:name"
+    /// 1, 2, … in the order in which the scheduler got to know its hosts.
+    let index: Int
     /// `{name|0x`, what the text of a pid on this host begins with.
     let pidPrefix: UnsafeBufferPointer<UInt8>
     let limits: HostLimits
+    /// The bounds of its mailboxes as a sender compares them: messages, units of 16 bytes.
+    let mailboxBounds: (messages: UInt64, bytes: UInt64)
     unowned let scheduler: Scheduler
 
     /// Lifecycle state; written under `lock`, read anywhere.
@@ -58,9 +62,14 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     /// After so many woken ones an interrupted one has its turn (H2).
     private static let turn = 8
 
-    init(name: String, limits: HostLimits, scheduler: Scheduler) {
+    init(name: String, index: Int, limits: HostLimits, scheduler: Scheduler) {
+        self.index = index
         self.name = name
         self.limits = limits
+        mailboxBounds = (
+            limits.mailboxMessages == 0 ? (1 << 28) - 2 : UInt64(min(limits.mailboxMessages, (1 << 28) - 2)),
+            limits.mailboxBytes == 0 ? (1 << 36) - (1 << 28) : UInt64(limits.mailboxBytes / 16)
+        )
         self.scheduler = scheduler
         let prefix = Array("{\(name)|0x".utf8)
         let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: prefix.count)
@@ -193,7 +202,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         while let runnable = worker.pointee.queue.pop() {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
-                return settled(runnable)
+                return runnable
             }
         }
         return chooseElsewhere(for: worker)
@@ -235,7 +244,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
                 .takeUnretainedValue().core
             if victim == worker { continue }
             while let runnable = victim.pointee.queue.pop() {
-                if runnable.pointee.takeWord() { return settled(runnable) }
+                if runnable.pointee.takeWord() { return runnable }
             }
             if let runnable = takeInterrupted(victim) { return runnable }
         }
@@ -244,19 +253,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     private func take(from queue: RunQueue) -> RunnablePointer? {
         while let runnable = queue.pop() {
-            if runnable.pointee.takeWord() { return settled(runnable) }
+            if runnable.pointee.takeWord() { return runnable }
         }
-        return nil
-    }
-
-    /// A stale entry can name a slot that lives on another host now; that one gets it back.
-    @inline(__always)
-    private func settled(_ runnable: RunnablePointer) -> RunnablePointer? {
-        if runnable.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque() {
-            return runnable
-        }
-        runnable.pointee.become(.queued)
-        runnable.enqueue()
         return nil
     }
 

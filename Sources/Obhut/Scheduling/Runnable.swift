@@ -34,7 +34,7 @@ struct Runnable: ~Copyable {
     /// is interrupted early because of it.
     let attention = Atomic<Bool>(false)
 
-    /// The host it runs on. Constant from `publish` until `free`; hosts outlive runnables.
+    /// The host it runs on, nil for a port. Constant once set; hosts outlive runnables.
     var host: Unmanaged<Host>? = nil
 
     /// Runs it, on the thread that won `take`; leaves the phase as it should be. Constant.
