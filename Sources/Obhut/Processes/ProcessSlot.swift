@@ -87,6 +87,8 @@ struct ProcessSlot: ~Copyable {
     /// The timer that is armed for it.
     var wakeTimer = Timers.ID.none
     var wakeTimerAt = Int64.max
+    /// Timers that were replaced after they had fired: their signals are still to come.
+    var staleTimers = 0
 
     init(system: ProcessSystem) { self.system = system }
 }
