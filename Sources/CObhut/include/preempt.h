@@ -1,5 +1,28 @@
+/* Interrupting Lua that computes (ARCHITECTURE D2): the signal, its handler, and the third rung of termination.
+ *
+ * The handler runs on the worker's own thread. It arms a hook on the lua_State that runs (`obh_vm.current`), which then
+ * asks obh_interrupted. If the process is certain to die (`*vm->doomed`) and has been for more than 10 ms inside a C
+ * function of liblua, it jumps out to obh_step_fiber, which answers OBH_FIBER_KILLED: whoever ticks a worker must go on
+ * ticking it every few milliseconds until the step has ended.
+ */
 #ifndef OBH_PREEMPT_H
 #define OBH_PREEMPT_H
+
 #include <pthread.h>
-void obh_preempt_thread(pthread_t thread);
+
+/* Installs the handler for `signal`, chained to the one before. Counted: each call needs one obh_preempt_uninstall.
+ * Answers 0 or an errno. Thread-safe. */
+int obh_preempt_install(int signal);
+void obh_preempt_uninstall(int signal);
+
+/* Installs it again if another handler stands in its place; 1 if it had been replaced. */
+int obh_preempt_reinstall(int signal);
+
+/* Interrupts what the thread runs, with a signal that is installed. Does not wait; a thread that runs no Lua takes no
+ * notice. */
+void obh_preempt_thread(pthread_t thread, int signal);
+
+/* Ticks that reached a worker in Lua, by all threads; to check that signals arrive. */
+unsigned long obh_preempt_ticks(void);
+
 #endif
