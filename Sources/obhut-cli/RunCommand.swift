@@ -26,11 +26,12 @@ struct RunCommand: ParsableCommand {
         let application = try Application(folder: dir)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
-        try application.start(UInt32(OBHUT_START_ALL))
+        try application.start(OBHUT_START_ALL)
         do {
+            // Nobody knows the command's port; it only waits.
             while let message = try application.receive() { obhut_message_free(message) }
         } catch {
-            complain("\(error)")
+            complain(error.text)
             application.stop()
             throw ExitStatus.abnormal
         }
