@@ -66,9 +66,7 @@ test-packaging: build
 
 ## test-command  the built command: output, errors, statuses, signals
 test-command: build
-ifneq ($(shell grep -w obhut_runtime_start Sources/ObhutShared/exports.map),)
 	@Tests/Command/run
-endif
 
 # Shortened, for make test.
 test-sanitized: setup

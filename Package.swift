@@ -15,9 +15,6 @@ let packaging = Context.environment["OBHUT_PACKAGING"] == "1"
 let optimizedDebug = Context.environment["OBHUT_DEBUG_UNOPTIMIZED"] != "1"
 let root = Context.packageDirectory
 
-// Until the library implements all of include/obhut.h, the command has only what needs its version section.
-let runtimeIsExported = false
-
 let debugSwift: [SwiftSetting] =
     optimizedDebug
     ? [.unsafeFlags(["-O", "-enable-testing", "-assert-config", "Debug"], .when(configuration: .debug))] : []
@@ -66,7 +63,6 @@ let package = Package(
             name: "obhut-cli",
             dependencies: ["ObhutHeader", "CGlibcFloor", .product(name: "ArgumentParser", package: "swift-argument-parser")]
                 + (packaging ? [] : ["Obhut"]),
-            swiftSettings: runtimeIsExported ? [.define("OBHUT_RUNTIME_API")] : [],
             linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
         .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),
     ],

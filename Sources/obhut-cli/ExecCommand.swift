@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 import Glibc
 import ObhutHeader
@@ -131,4 +130,3 @@ struct ExecCommand: ParsableCommand {
         return .value(json: String(decoding: UnsafeRawBufferPointer(start: json, count: length), as: UTF8.self))
     }
 }
-#endif

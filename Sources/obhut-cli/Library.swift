@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import Glibc
 import ObhutHeader
 
@@ -86,4 +85,3 @@ final class Application {
         return nil
     }
 }
-#endif

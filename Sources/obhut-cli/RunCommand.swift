@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 import ObhutHeader
 
@@ -40,4 +39,3 @@ struct RunCommand: ParsableCommand {
         if let status = Interruption.status, !Interruption.bySignal { throw status }
     }
 }
-#endif
