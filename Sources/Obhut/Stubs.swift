@@ -1,11 +1,4 @@
 
-final class OutputQueue: @unchecked Sendable {
-    init(sink: ((UnsafeRawBufferPointer, Int32) -> Void)?, threaded: Bool) {}
-    func write(_ t: String, level: Int32) {}
-    func close() {}
-    func takeKept() -> [UInt8] { [] }
-    var dropped: Int { 0 }
-}
 enum LuaLibrary { static func open() -> String? { nil } }
 enum LuaProgram { static func check(_ s: [UInt8], _ c: String) -> SyntaxFault? { nil } }
 struct LuaPrograms { init(_ a: Application) {}

@@ -12,6 +12,14 @@ final class MessageObject: @unchecked Sendable {  // one thread at a time, by it
         copy[bytes.count] = 0
         return copy
     }()
+    /// The value or error of an end: a copy, because an array's bytes have no address of
+    /// their own that would outlive a call.
+    fileprivate lazy var result: UnsafeMutableRawBufferPointer = {
+        let copy = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: reason?.payload.count ?? 0, alignment: 1)
+        if let reason { copy.copyBytes(from: reason.payload) }
+        return copy
+    }()
     fileprivate lazy var errorText: UnsafeMutablePointer<CChar> = strdup(reason?.text ?? "")
 
     init(_ signal: SignalPointer) { self.signal = signal }
@@ -22,6 +30,7 @@ final class MessageObject: @unchecked Sendable {  // one thread at a time, by it
 
     deinit {
         topic.deallocate()
+        result.deallocate()
         free(errorText)
         signal.release()
     }
@@ -78,9 +87,8 @@ public func obhut_message_result(
     length?.pointee = 0
     text?.pointee = nil
     guard let object = find(message), let reason = object.reason else { return false }
-    // The array is immutable and lives as long as the signal that retains the reason.
-    value?.pointee = reason.payload.withUnsafeBytes { $0.baseAddress }
-    length?.pointee = reason.payload.count
+    value?.pointee = UnsafeRawPointer(object.result.baseAddress)
+    length?.pointee = object.result.count
     if reason.isAbnormal { text?.pointee = UnsafePointer(object.errorText) }
     return !reason.isAbnormal
 }

@@ -123,6 +123,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
                     throw .system("cannot install the handler of signal \(signalNumber)")
                 }
             }
+            output.start()
+            log.queue.start()
             scheduler.start()
             state = .started
             if hostsOnly {
