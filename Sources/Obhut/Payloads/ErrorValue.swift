@@ -98,3 +98,17 @@ struct ErrorValue: Equatable {
         }
     }
 }
+
+/// The human text of an encoded error: a string as it is, an error object's message, else its JSON.
+func describeError(_ payload: UnsafeRawBufferPointer) -> String {
+    var reader = PayloadReader(payload)
+    switch reader.next() {
+    case .string(let bytes), .binary(let bytes):
+        return String(decoding: bytes, as: UTF8.self)
+    case .ext(PayloadExtension.error, let body):
+        if let error = ErrorValue.Parts(body) { return String(decoding: error.message, as: UTF8.self) }
+    default:
+        break
+    }
+    return payloadToJSON(payload)
+}

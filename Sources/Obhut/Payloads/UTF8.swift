@@ -1,8 +1,12 @@
 /// Whether `bytes` are well-formed UTF-8 (Unicode 15, table 3-7): no overlong form, no surrogate,
 /// nothing above U+10FFFF. Decides between `str` and `bin` for every Lua string that is sent, and
 /// most of those are ASCII: eight bytes a step until a byte says otherwise.
-func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard let base = bytes.baseAddress else { return true }
+func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool { offsetOfInvalidUTF8(bytes) == nil }
+
+/// Where the first byte stands that begins no well-formed sequence.
+@inline(__always)
+func offsetOfInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    guard let base = bytes.baseAddress else { return nil }
     let count = bytes.count
     var i = 0
     while true {
@@ -14,11 +18,11 @@ func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
         // Byte by byte up to the end, or until a character outside of ASCII has been passed: then
         // words again, so that one accent in a long text does not cost the fast path.
         while true {
-            if i == count { return true }
+            if i == count { return nil }
             let byte = base.load(fromByteOffset: i, as: UInt8.self)
             if byte >= 0x80 {
                 let length = lengthOfSequence(base + i, byte, count &- i)
-                if length == 0 { return false }
+                if length == 0 { return i }
                 i &+= length
                 break
             }

@@ -42,7 +42,14 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
 
     func nextSeed() -> UInt64 { lock.with { random.next() } }
 
-    func addHost(_ host: Host) { lock.with { hosts.append(host) } }
+    func addHost(named name: String, limits: HostLimits) -> Host {
+        lock.with {
+            let host = Host(name: name, index: hosts.count + 1, limits: limits, scheduler: self)
+            hosts.append(host)
+            return host
+        }
+    }
+
     func hostsNow() -> [Host] { lock.with { hosts } }
 
     func start() { watch?.start() }

@@ -113,8 +113,8 @@ final class GuardedMemory {
 }
 
 enum PayloadSamples {
-    /// One value with every form in it.
-    static let everything: Value = {
+    /// One value with every form in it. Computed: the leak checker cannot see what a global enum holds.
+    static var everything: Value {
         func text(_ n: Int) -> Value { .string([UInt8](repeating: 0x78, count: n)) }
         let scalars: [Value] = [
             .null, .bool(false), .bool(true), .integer(0), .integer(127), .integer(128), .integer(256),
@@ -131,5 +131,5 @@ enum PayloadSamples {
             .array(Array(repeating: .null, count: 20)), .map(Array(repeating: .integer(3), count: 40)),
             .ext(2, [UInt8](errorBody.dropFirst(6))),
         ])
-    }()
+    }
 }

@@ -125,13 +125,14 @@ import Testing
     }
 
     @Test func everyLimitHoldsWhateverIsWritten() {
-        let whole = PayloadSamples.everything.payload
+        let everything = PayloadSamples.everything
+        let whole = everything.payload
         for limit in 0..<whole.count {
             var writer = PayloadWriter(limit: limit, reserving: limit / 2)
-            PayloadSamples.everything.write(into: &writer)
+            everything.write(into: &writer)
             #expect(writer.overflowed && writer.count <= limit)
         }
-        #expect(encoded(limit: whole.count) { PayloadSamples.everything.write(into: &$0) } == whole)
+        #expect(encoded(limit: whole.count) { everything.write(into: &$0) } == whole)
     }
 
     @Test func aHeaderThatHasNoFormOverflows() {

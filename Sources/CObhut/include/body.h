@@ -1,0 +1,29 @@
+/* What runs inside a process: a table of functions (ARCHITECTURE D11).
+ *
+ * The core calls them on the worker that owns the process at that moment, one at a
+ * time, with the process (a ProcessPointer of the Swift side). A third kind of body is
+ * a third table; nothing in the scheduler knows which kinds there are. */
+#ifndef OBH_BODY_H
+#define OBH_BODY_H
+
+#include <stdint.h>
+
+/* What a step came to. */
+enum {
+    OBH_STEP_WAITING = 0,     /* nothing to do until a signal or a timer comes */
+    OBH_STEP_INTERRUPTED = 1, /* more to do; others have their turn first */
+    OBH_STEP_ENDED = 2        /* over: the body has left the reason with the process */
+};
+
+typedef struct obh_body {
+    /* Before the first step. 0, or not 0: the body has left the reason with the
+     * process, which ends; `stop` is called all the same. */
+    int32_t (*start)(void *process);
+    /* Runs until it waits, is interrupted or ends: OBH_STEP_*. */
+    int32_t (*step)(void *process);
+    /* Gives back everything; runs no code of the process any more (P7). Called once
+     * if `start` was called, after the last step. */
+    void (*stop)(void *process);
+} obh_body;
+
+#endif

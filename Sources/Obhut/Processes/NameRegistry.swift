@@ -1,0 +1,54 @@
+import Synchronization
+
+/// Names of processes; one process may have many, a name has one process.
+///
+/// A name is free before the end of its process can be observed (P5). The process that
+/// ends closes its signal queue, and then, if `hasNames` is set, takes its names out under
+/// the lock; whoever registers one, under the same lock, sets `hasNames` and then looks
+/// whether the queue is open. These four are sequentially consistent, so that one side
+/// sees the other, and no name survives.
+final class NameRegistry: @unchecked Sendable {  // all state is guarded by `lock`
+    static let maximumLength = 255  // bytes
+
+    private let lock = Lock()
+    private var pids: [String: Pid] = [:]  // guarded by lock
+    private var names: [Pid: [String]] = [:]  // guarded by lock
+
+    var count: Int { lock.with { pids.count } }
+
+    enum Outcome { case done, taken, notFound }
+
+    func register(_ name: String, for pid: Pid, in table: ProcessTable) -> Outcome {
+        lock.with {
+            // Set in vain where nothing is registered, or even for the slot's next life: the
+            // end then looks here once and finds nothing.
+            guard let slot = table.living(pid) else { return .notFound }
+            slot.pointee.hasNames.store(true, ordering: .sequentiallyConsistent)
+            guard table.living(pid) != nil else { return .notFound }
+            if let holder = pids[name] { return holder == pid ? .done : .taken }
+            pids[name] = pid
+            names[pid, default: []].append(name)
+            return .done
+        }
+    }
+
+    func lookup(_ name: String) -> Pid? { lock.with { pids[name] } }
+
+    func unregister(_ name: String) -> Bool {
+        lock.with {
+            guard let pid = pids.removeValue(forKey: name) else { return false }
+            names[pid]?.removeAll { $0 == name }
+            if names[pid]?.isEmpty == true { names[pid] = nil }
+            return true
+        }
+    }
+
+    /// Takes out all names of a process whose queue is closed.
+    func removeAll(of pid: Pid) {
+        lock.with {
+            for name in names.removeValue(forKey: pid) ?? [] { pids[name] = nil }
+        }
+    }
+
+    func names(of pid: Pid) -> [String] { lock.with { names[pid] ?? [] } }
+}

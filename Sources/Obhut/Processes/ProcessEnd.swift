@@ -1,0 +1,140 @@
+import Glibc
+import Synchronization
+
+/// The end of a process (P4–P7): exactly once, with exactly one reason.
+///
+/// The order matters, and others rely on it:
+/// 1. The queue of signals is closed: from now on `send` says "not found". What is found
+///    in it takes effect in its order, so that a monitor that was accepted is answered.
+/// 2. Names, then timers, then the body with its memory are released (P5).
+/// 3. Those who watch are told, then those who are linked (L8); whoever is told can rely
+///    on 1 and 2.
+/// 4. The slot is given back. Nobody may touch it afterwards.
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    func finish(_ reason: ExitReason) {
+        var next = pointee.signals.close()
+        while let signal = next {
+            next = signal.pointee.next
+            handleClosing(signal)
+        }
+
+        let pid = pid
+        let system = system
+        // seq_cst: the other side of `NameRegistry.register`.
+        if pointee.hasNames.load(ordering: .sequentiallyConsistent) {
+            pointee.hasNames.store(false, ordering: .relaxed)
+            system.names.removeAll(of: pid)
+        }
+        releaseTimers()
+        let relations = pointee.relations
+        if reason.isAbnormal, let abnormalEnd = system.abnormalEnd {
+            // A link whose LINK_DOWN is still unread has nobody at its other end (F5).
+            let isSeen =
+                !relations.watchers.isEmpty || relations.links.contains { $0.value.down == nil }
+            abnormalEnd(self, reason, isSeen)
+        }
+        releaseBody()
+        releaseMailbox()
+        pointee.relations = Relations()
+        publishCounts()
+
+        tell(reason, relations)
+        let host = host
+        pointee.definition = nil
+        pointee.outcome = nil
+        pointee.doom = nil
+        pointee.hasStarted = false
+        pointee.trapLinks = .no
+        pointee.memoryUsed.store(0, ordering: .relaxed)
+        system.table.release(self, pid)
+        // Ports are not counted: the host program has them, and may keep them for ever.
+        guard let host else { return }
+        host.processCount.subtract(1, ordering: .relaxed)
+        system.ended.wrappingAdd(1, ordering: .relaxed)
+        system.countDown()
+    }
+
+    private func handleClosing(_ signal: SignalPointer) {
+        switch signal.pointee.kind {
+        case .link, .unlink, .monitor, .demonitor: return handleRelation(signal)
+        case .linkDown:
+            // Both ends of the link are over: it need not be told.
+            if let link = pointee.relations.links[signal.pointee.from],
+                (signal.pointee.a != 0 && link.theirs == signal.pointee.a)
+                    || (signal.pointee.b != 0 && link.mine == signal.pointee.b)
+            {
+                pointee.relations.links[signal.pointee.from] = nil
+            }
+        case .cancel: keepDeadline(of: signal)
+        case .timer: forgetWakeTimer()
+        case .message: return bury(signal)
+        default: break
+        }
+        signal.release()
+    }
+
+    private func releaseTimers() {
+        system.scheduler.timers.disarm(pointee.wakeTimer)
+        pointee.wakeTimer = .none
+        pointee.wakeTimerAt = .max
+        pointee.wakeAt = .max
+        pointee.staleTimers = 0
+        system.scheduler.timers.disarm(pointee.relations.deadline.timer)
+    }
+
+    /// A message that nobody has read (M6). Its charge is taken from `load` and `load` is
+    /// not set to 0: senders who are refused at this moment have added theirs and will
+    /// subtract it, perhaps in the slot's next life.
+    private func bury(_ signal: SignalPointer) {
+        pointee.load.wrappingSubtract(signal.charge, ordering: .relaxed)
+        system.deadLetters.wrappingAdd(1, ordering: .relaxed)
+        signal.release()
+    }
+
+    private func releaseBody() {
+        if pointee.hasStarted { pointee.definition?.body.pointee.stop(self) }
+        pointee.bodyState = nil
+        if let arguments = pointee.arguments { free(arguments.baseAddress) }
+        pointee.arguments = nil
+    }
+
+    private func releaseMailbox() {
+        pointee.mailbox.removeAll { signal in
+            if signal.pointee.kind == .message { bury(signal) } else { signal.release() }
+        }
+    }
+
+    private func tell(_ reason: ExitReason, _ relations: Relations) {
+        let now = system.clock.wall
+        // In the order in which they came, so that a simulation repeats itself.
+        for (watcher, _) in relations.watchers.sorted(by: { $0.value < $1.value }) {
+            _ = system.deliver(
+                .makeEnd(.exit, from: pid, a: watcher.reference, reason: reason, at: now),
+                to: watcher.pid)
+        }
+        for (peer, link) in relations.links.sorted(by: { $0.key < $1.key }) where link.down == nil {
+            let signal = SignalPointer.makeEnd(
+                .linkDown, from: pid, a: link.mine, b: link.theirs, reason: reason, at: now)
+            if reason.isAbnormal {
+                _ = system.deliverUrgently(signal, to: peer)
+            } else {
+                _ = system.deliver(signal, to: peer)
+            }
+        }
+        for (target, monitor) in relations.monitors.sorted(by: { $0.key < $1.key })
+        where monitor.exit == nil {
+            _ = system.deliver(.make(.demonitor, from: pid, a: monitor.reference), to: target)
+        }
+        for (reference, target) in relations.inquiries.sorted(by: { $0.key < $1.key }) {
+            _ = system.deliver(.make(.demonitor, from: pid, a: reference), to: target)
+        }
+        for callee in relations.callees.sorted() {
+            _ = system.cancel(callee, from: pid, timeout: ProcessSystem.defaultCancelTimeout)
+        }
+    }
+}
+
+extension ProcessSystem {
+    /// What `cancel` waits when nothing is said (C1): 5 s.
+    static let defaultCancelTimeout: Int64 = 5_000_000_000
+}

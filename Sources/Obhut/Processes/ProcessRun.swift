@@ -1,0 +1,109 @@
+import CObhut
+
+/// One step of a process: from taken to waiting, interrupted or ended.
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    /// The `run` of every process with a body.
+    static let runFunction: @convention(c) (UnsafeMutableRawPointer) -> Void = { raw in
+        ProcessPointer.from(raw).run()
+    }
+
+    /// The `overrun` of every process: the watch tells it.
+    static let overrunFunction: @convention(c) (UnsafeMutableRawPointer, UInt64) -> Void = {
+        raw, serial in
+        let process = ProcessPointer.from(raw)
+        // The process may have ended meanwhile: then the push fails by its serial.
+        let signal = SignalPointer.make(.overrun, from: .none)
+        guard process.pointee.signals.push(signal, serial: serial) else { return signal.release() }
+        process.runnable.wakeUrgently(serial: serial)
+    }
+
+    private func run() {
+        assert(pointee.runnable.phase == .running)
+        while true {
+            drain()
+            if let doom = pointee.doom { return finish(doom) }
+            if !pointee.hasStarted {
+                pointee.hasStarted = true
+                if pointee.definition.unsafelyUnwrapped.body.pointee.start(self) != 0 {
+                    return finish(result())
+                }
+            }
+            let status = pointee.definition.unsafelyUnwrapped.body.pointee.step(self)
+            if status == Int32(OBH_STEP_ENDED) { return finish(result()) }
+            if let doom = pointee.doom { return finish(doom) }
+            if status == Int32(OBH_STEP_INTERRUPTED) {
+                if pointee.runnable.attention.load(ordering: .sequentiallyConsistent) { continue }
+                pointee.runnable.become(.queued)
+                // From here on another worker may have it: only atomics and constants are touched.
+                return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+                    if isWantedUrgently {
+                        $0.enqueueUrgently(runnable)
+                    } else {
+                        $0.enqueueInterrupted(runnable)
+                    }
+                }
+            }
+            registerWake()
+            let serial = pid.serial
+            pointee.runnable.become(.idle)
+            // From here on another worker may have it: only atomics and constants are touched.
+            if pointee.signals.isEmpty { return }
+            guard pointee.runnable.wakeWord(serial: serial) else { return }
+            if isWantedUrgently {
+                return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+                    $0.enqueueUrgently(runnable)
+                }
+            }
+            return runnable.enqueue()
+        }
+    }
+
+    /// Whoever sends a lethal signal to a process that runs leaves the urgent lane to it:
+    /// the sender sets `attention` and then looks at the phase; this side stores the phase
+    /// and then looks at `attention`. Sequentially consistent, so one sees the other, and
+    /// the victim does not wait its turn behind a thousand others.
+    @inline(__always)
+    private var isWantedUrgently: Bool {
+        pointee.runnable.attention.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// What the body has left, unless a lethal signal came first.
+    private func result() -> ExitReason {
+        pointee.doom ?? pointee.outcome ?? .error("ended without a result", of: pid)
+    }
+
+    /// Sees to it that a timer wakes it not later than the body wants. A timer that is
+    /// armed for an earlier moment stays: a wake-up without cause costs less than taking
+    /// the timers' lock each time.
+    @inline(__always)
+    private func registerWake() {
+        guard pointee.wakeAt != .max else { return }
+        if pointee.wakeTimer != .none && pointee.wakeTimerAt <= pointee.wakeAt { return }
+        armWake()
+    }
+
+    private func armWake() {
+        if pointee.wakeTimer != .none, !system.scheduler.timers.disarm(pointee.wakeTimer) {
+            pointee.staleTimers += 1
+        }
+        pointee.wakeTimerAt = pointee.wakeAt
+        pointee.wakeTimer = system.scheduler.timers.arm(
+            at: pointee.wakeAt, context: Unmanaged.passUnretained(system).toOpaque(),
+            argument: pid.raw
+        ) { context, raw in
+            let system = Unmanaged<ProcessSystem>.fromOpaque(context).takeUnretainedValue()
+            _ = system.deliver(.make(.timer, from: .none), to: Pid(raw: raw))
+        }
+    }
+
+    /// A signal of the timer has come. Each timer that fires sends one, in the order in
+    /// which they fire; those of timers that were replaced meanwhile are counted off first,
+    /// so that the one which is armed now stays known and is disarmed at the end (P5).
+    func forgetWakeTimer() {
+        if pointee.staleTimers > 0 {
+            pointee.staleTimers -= 1
+        } else {
+            pointee.wakeTimer = .none
+        }
+    }
+}

@@ -1,0 +1,216 @@
+import CObhut
+import Glibc
+import Synchronization
+
+/// What a process does by itself: the calls that its body makes on its behalf.
+///
+/// Only its owner may call these: a body inside `start` or `step`, or a port under its
+/// lock. Calls that drain may find that the process has to end: after each of them the
+/// body looks at `isDoomed` and runs no more code of the process if it is.
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    // MARK: Links (L1–L10)
+
+    enum LinkOutcome { case done, notFound, toItself }
+
+    func link(_ peer: Pid) -> LinkOutcome {
+        drain()
+        if isDoomed { return .done }
+        return linkDrained(peer)
+    }
+
+    /// `link` without its drain: what may reach the queue between the two is then in the
+    /// hands of a test.
+    func linkDrained(_ peer: Pid) -> LinkOutcome {
+        if peer == pid { return .toItself }
+        if let link = pointee.relations.links[peer], link.down == nil { return .done }
+        let serial = pointee.relations.nextSerial()
+        guard system.deliver(.make(.link, from: pid, a: serial), to: peer) else { return .notFound }
+        pointee.relations.links[peer, default: .init()].mine = serial
+        publishCounts()
+        return .done
+    }
+
+    func unlink(_ peer: Pid) {
+        drain()
+        unlinkDrained(peer)
+    }
+
+    /// `unlink` without its drain.
+    func unlinkDrained(_ peer: Pid) {
+        guard let link = pointee.relations.links.removeValue(forKey: peer) else { return }
+        publishCounts()
+        if let down = link.down {
+            pointee.mailbox.revoke(down)
+            return
+        }
+        _ = system.deliver(.make(.unlink, from: pid, a: link.mine, b: link.theirs), to: peer)
+    }
+
+    func setTrapLinks(_ choice: TrapLinks) {
+        drain()
+        pointee.trapLinks = choice
+    }
+
+    // MARK: Monitors (S1–S7)
+
+    enum MonitorOutcome { case done, notFound, already }
+
+    /// - Parameter ifDead: with `true` an ended process gives an EXIT with error `noproc` (S6).
+    func monitor(_ target: Pid, ifDeadEvent: Bool = false) -> MonitorOutcome {
+        drain()
+        if isDoomed { return .done }
+        if pointee.relations.monitors[target] != nil { return .already }
+        let reference = pointee.relations.nextSerial()
+        if system.deliver(.make(.monitor, from: pid, a: reference), to: target) {
+            pointee.relations.monitors[target] = .init(reference: reference)
+            return .done
+        }
+        guard ifDeadEvent else { return .notFound }
+        let event = SignalPointer.makeEnd(
+            .exit, from: target, a: reference, reason: .error("noproc", of: target),
+            at: system.clock.wall)
+        pointee.relations.monitors[target] = .init(reference: reference, exit: event)
+        pointee.mailbox.append(event)
+        return .done
+    }
+
+    /// - Returns: false when it was not monitoring.
+    func unmonitor(_ target: Pid) -> Bool {
+        drain()
+        guard let monitor = pointee.relations.monitors.removeValue(forKey: target) else { return false }
+        if let exit = monitor.exit {
+            pointee.mailbox.revoke(exit)
+        } else {
+            _ = system.deliver(.make(.demonitor, from: pid, a: monitor.reference), to: target)
+        }
+        return true
+    }
+
+    // MARK: Requests (M7)
+
+    /// Watches `target` for one request; the answer, or its end, comes to `mailbox.answers`
+    /// with this number in `a`. Send the request with it.
+    /// - Returns: nil when `target` has ended.
+    func beginInquiry(_ target: Pid) -> UInt64? {
+        let reference = pointee.relations.nextSerial()
+        guard system.deliver(.make(.monitor, from: pid, a: reference), to: target) else { return nil }
+        pointee.relations.inquiries[reference] = target
+        return reference
+    }
+
+    /// Gives up: whatever comes for it vanishes.
+    func endInquiry(_ reference: UInt64) {
+        guard let target = pointee.relations.inquiries.removeValue(forKey: reference) else { return }
+        pointee.relations.callees.remove(target)
+        _ = system.deliver(.make(.demonitor, from: pid, a: reference), to: target)
+    }
+
+    // MARK: End
+
+    /// Leaves the reason for OBH_STEP_ENDED or a failed start.
+    func end(_ reason: ExitReason) { pointee.outcome = reason }
+}
+
+// MARK: Spawn
+
+extension ProcessSystem {
+    struct SpawnOptions: OptionSet {
+        let rawValue: Int
+        static let linked = SpawnOptions(rawValue: 1)
+        static let monitored = SpawnOptions(rawValue: 2)
+        /// Watched by the runtime's own reference, and cancelled when the parent ends (`call`).
+        static let called = SpawnOptions(rawValue: 4)
+    }
+
+    enum SpawnFault: Error, Equatable {
+        case hostNotStarted(String)
+        case hostFull(String, limit: Int)
+        case tooManyProcesses
+        case outOfMemory
+
+        var text: String {
+            switch self {
+            case .hostNotStarted(let name): "host \(name) is not started"
+            case .hostFull(let name, let limit):
+                "host \(name) is full: max_processes is \(limit)"
+            case .tooManyProcesses: "no more processes: all \(Pid.maxSlot) pids are in use"
+            case .outOfMemory: "not enough memory for the arguments"
+            }
+        }
+    }
+
+    struct Spawned {
+        let pid: Pid
+        /// With `.called`: the number under which the end comes to `mailbox.answers`.
+        let inquiry: UInt64
+    }
+
+    /// Starts a process and returns at once (P2). The relations that `options` name stand
+    /// before it can run, so that no end is missed (S5, L7).
+    /// - Parameters:
+    ///   - arguments: an encoded MessagePack array, copied.
+    ///   - parent: whose owner calls; nil: nobody, no options then.
+    func spawn(
+        _ definition: ProcessDefinition, on host: Host, arguments: UnsafeRawBufferPointer,
+        parent: ProcessPointer?, options: SpawnOptions = []
+    ) throws(SpawnFault) -> Spawned {
+        // It counts as alive before the host's state is looked at: whoever stops the host
+        // changes the state and then waits for all to end, so one sees the other.
+        countUp()
+        let count = host.processCount.add(1, ordering: .relaxed).newValue
+        let limit = host.limits.maxProcesses
+        let child: ProcessPointer
+        let pid: Pid
+        do throws(SpawnFault) {
+            guard host.state == .started else { throw .hostNotStarted(host.name) }
+            if limit > 0 && count > limit { throw .hostFull(host.name, limit: limit) }
+            guard let place = table.acquire(for: host) else { throw .tooManyProcesses }
+            (child, pid) = place
+        } catch {
+            host.processCount.subtract(1, ordering: .relaxed)
+            countDown()
+            throw error
+        }
+        child.pointee.pid = pid
+        child.pointee.definition = definition
+        child.pointee.startedAt = clock.now
+        child.pointee.runnable.run = ProcessPointer.runFunction
+        child.pointee.runnable.overrun = ProcessPointer.overrunFunction
+        child.pointee.runnable.attention.store(false, ordering: .relaxed)
+        if arguments.count > 0 {
+            let copy = UnsafeMutableRawBufferPointer(
+                start: malloc(arguments.count)!, count: arguments.count)
+            copy.copyMemory(from: arguments)
+            child.pointee.arguments = copy
+        }
+        var inquiry: UInt64 = 0
+        if let parent {
+            if options.contains(.linked) {
+                let serial = parent.pointee.relations.nextSerial()
+                parent.pointee.relations.links[pid] = .init(mine: serial)
+                child.pointee.relations.links[parent.pid] = .init(theirs: serial)
+                parent.publishCounts()
+            }
+            if options.contains(.monitored) {
+                let reference = parent.pointee.relations.nextSerial()
+                parent.pointee.relations.monitors[pid] = .init(reference: reference)
+                child.pointee.relations.watchers[.init(pid: parent.pid, reference: reference)] =
+                    child.pointee.relations.nextSerial()
+            }
+            if options.contains(.called) {
+                inquiry = parent.pointee.relations.nextSerial()
+                parent.pointee.relations.inquiries[inquiry] = pid
+                parent.pointee.relations.callees.insert(pid)
+                child.pointee.relations.watchers[.init(pid: parent.pid, reference: inquiry)] =
+                    child.pointee.relations.nextSerial()
+            }
+            child.publishCounts()
+        }
+        spawned.wrappingAdd(1, ordering: .relaxed)
+        // Published: from here on others may send to it, and a worker may run it.
+        child.pointee.signals.open(serial: pid.serial)
+        child.pointee.runnable.set(serial: pid.serial, .queued)
+        child.runnable.enqueue()
+        return Spawned(pid: pid, inquiry: inquiry)
+    }
+}

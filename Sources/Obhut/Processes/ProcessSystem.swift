@@ -1,0 +1,236 @@
+import CObhut
+import Glibc
+import Synchronization
+
+/// The processes of one runtime: what they share, and the one way from one to another.
+final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each mutable field
+    let scheduler: Scheduler
+    private(set) var table: ProcessTable! = nil  // set in init
+    let names = NameRegistry()
+
+    /// Messages that were accepted for a process that ended before reading them (M6).
+    let deadLetters = Atomic<UInt64>(0)
+    let spawned = Atomic<UInt64>(0)
+    let ended = Atomic<UInt64>(0)
+
+    /// Processes alive.
+    private let alive = Atomic<Int>(0)
+    private let aliveLock = Lock()
+    private let aliveChanged = Condition()
+    private let aliveWaiters = Atomic<Int>(0)
+
+    /// Told of each abnormal end, on the worker of the process that ended; `isSeen` says
+    /// that somebody watches it or is linked to it (F5). Set before the first spawn.
+    var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ isSeen: Bool) -> Void)?
+
+    /// Text before the number in the pid of a port.
+    static let portHost = "obhut:port"
+
+    init(scheduler: Scheduler) {
+        self.scheduler = scheduler
+        table = ProcessTable(system: self)
+    }
+
+    var clock: Clock { scheduler.clock }
+    var aliveCount: Int { alive.load(ordering: .sequentiallyConsistent) }
+
+    // MARK: Delivery
+
+    /// The one function through which every act on another process goes (D4, D10).
+    /// - Returns: false if `pid` has ended or never was; the signal has been released then.
+    @inline(__always)
+    func deliver(_ signal: SignalPointer, to pid: Pid) -> Bool {
+        guard pid.node == 0, let slot = table.slot(pid.slot),
+            slot.pointee.runnable.serial == pid.serial,
+            slot.pointee.signals.push(signal, serial: pid.serial)
+        else {
+            signal.release()
+            return false
+        }
+        slot.runnable.wake(serial: pid.serial)
+        return true
+    }
+
+    /// The same for what may end the receiver: it does not wait in a run queue (D4).
+    func deliverUrgently(_ signal: SignalPointer, to pid: Pid) -> Bool {
+        guard pid.node == 0, let slot = table.slot(pid.slot),
+            slot.pointee.runnable.serial == pid.serial,
+            slot.pointee.signals.push(signal, serial: pid.serial)
+        else {
+            signal.release()
+            return false
+        }
+        slot.runnable.wakeUrgently(serial: pid.serial)
+        return true
+    }
+
+    enum SendOutcome { case sent, notFound, full }
+
+    /// Sends a copy of `payload`; any thread (M1, M5).
+    /// - Parameter request: the number under which the sender waits for an answer, or 0.
+    @inline(__always)
+    func send(
+        from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
+        payload: UnsafeRawBufferPointer, request: UInt64 = 0
+    ) -> SendOutcome {
+        guard pid.node == 0, let slot = table.slot(pid.slot),
+            slot.pointee.runnable.serial == pid.serial
+        else { return .notFound }
+        let signal = SignalPointer.makeMessage(
+            .message, from: sender, topic: topic, payload: payload, a: request)
+        let charge = signal.charge
+        let load = slot.pointee.load.wrappingAdd(charge, ordering: .relaxed).newValue
+        if isOver(load, slot) {
+            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            signal.release()
+            return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound
+        }
+        guard slot.pointee.signals.push(signal, serial: pid.serial) else {
+            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            signal.release()
+            return .notFound
+        }
+        slot.runnable.wake(serial: pid.serial)
+        return .sent
+    }
+
+    @inline(__always)
+    private func isOver(_ load: UInt64, _ slot: ProcessPointer) -> Bool {
+        guard let host = slot.pointee.runnable.host else { return false }
+        return host._withUnsafeGuaranteedRef {
+            let limits = $0.mailboxBounds
+            return load >> 36 > limits.messages || load & (MailboxLoad.oneMessage - 1) > limits.bytes
+        }
+    }
+
+    /// Answers a request; nothing happens if the one who asked has ended (M7).
+    func reply(
+        from sender: Pid, to pid: Pid, request: UInt64, payload: UnsafeRawBufferPointer,
+        isError: Bool
+    ) -> Bool {
+        deliver(
+            .makeMessage(
+                .reply, from: sender, topic: UnsafeRawBufferPointer(start: nil, count: 0),
+                payload: payload, a: request, b: isError ? 1 : 0),
+            to: pid)
+    }
+
+    /// Ends `pid` now (C4); any thread.
+    func terminate(_ pid: Pid, from sender: Pid) -> Bool {
+        deliverUrgently(.make(.terminate, from: sender), to: pid)
+    }
+
+    /// Delivers CANCEL and arms the deadline (C1); any thread.
+    /// - Parameter timeout: nanoseconds, more than 0.
+    func cancel(_ pid: Pid, from sender: Pid, timeout: Int64) -> Bool {
+        guard table.living(pid) != nil else { return false }
+        let (sum, overflow) = clock.now.addingReportingOverflow(timeout)
+        let deadline = overflow ? Int64.max - 1 : sum
+        let timer = scheduler.timers.arm(
+            at: deadline, context: Unmanaged.passUnretained(self).toOpaque(), argument: pid.raw
+        ) { context, raw in
+            let system = Unmanaged<ProcessSystem>.fromOpaque(context).takeUnretainedValue()
+            _ = system.deliverUrgently(.make(.deadline, from: .none), to: Pid(raw: raw))
+        }
+        let signal = SignalPointer.make(
+            .cancel, from: sender, a: UInt64(bitPattern: deadline), b: timer.raw)
+        signal.pointee.sentAt = clock.wall
+        if deliver(signal, to: pid) { return true }
+        scheduler.timers.disarm(timer)
+        return false
+    }
+
+    // MARK: Names and texts
+
+    /// The text of a pid, with the name of its host while it lives.
+    func text(of pid: Pid) -> String {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 320) { buffer in
+            let count = writeText(of: pid, to: buffer.baseAddress!)
+            return String(decoding: UnsafeBufferPointer(start: buffer.baseAddress!, count: count), as: UTF8.self)
+        }
+    }
+
+    /// The longest text of a pid in bytes; a host's name has at most 255.
+    static let maximumPidText = 320
+
+    /// Writes the text of `pid`; `buffer` has room for `maximumPidText` bytes.
+    @inline(__always)
+    func writeText(of pid: Pid, to buffer: UnsafeMutablePointer<UInt8>) -> Int {
+        var prefix = ProcessSystem.portPrefix
+        if let slot = table.slot(pid.slot), let host = slot.pointee.runnable.host {
+            prefix = host._withUnsafeGuaranteedRef { $0.pidPrefix }
+        }
+        memcpy(buffer, prefix.baseAddress!, prefix.count)
+        return prefix.count + pid.writeNumber(to: buffer + prefix.count)
+    }
+
+    // Immutable after initialisation, and never given back.
+    nonisolated(unsafe) private static let portPrefix: UnsafeBufferPointer<UInt8> = {
+        let bytes = Array("{\(portHost)|0x".utf8)
+        let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
+        _ = copy.initialize(from: bytes)
+        return UnsafeBufferPointer(copy)
+    }()
+
+    /// Reads a pid's text, `{host|0x…}`; the host must be the one it lives on (P3).
+    @inline(__always)
+    func pid(fromText text: UnsafeBufferPointer<UInt8>) -> Pid? {
+        let count = text.count
+        guard count >= 10, text[0] == UInt8(ascii: "{"), text[count - 1] == UInt8(ascii: "}") else {
+            return nil
+        }
+        var x = count - 7
+        while x > 2 && text[x] != UInt8(ascii: "x") { x -= 1 }
+        guard text[x - 1] == UInt8(ascii: "0"), text[x - 2] == UInt8(ascii: "|"),
+            let pid = Pid.parseNumber(
+                UnsafeBufferPointer(rebasing: text[(x + 1)..<(count - 1)])),
+            let slot = table.slot(pid.slot), slot.pointee.runnable.serial == pid.serial
+        else { return nil }
+        let prefix =
+            slot.pointee.runnable.host?._withUnsafeGuaranteedRef { $0.pidPrefix }
+            ?? ProcessSystem.portPrefix
+        guard prefix.count == x + 1, memcmp(prefix.baseAddress!, text.baseAddress!, x + 1) == 0 else {
+            return nil
+        }
+        return pid
+    }
+
+    /// What `dest` names in every call that takes one: a pid's text or a registered name.
+    @inline(__always)
+    func resolve(_ text: UnsafeBufferPointer<UInt8>) -> Pid? {
+        if text.first == UInt8(ascii: "{") { return pid(fromText: text) }
+        return names.lookup(String(decoding: text, as: UTF8.self))
+    }
+
+    // MARK: Counting lives
+
+    func countUp() { alive.add(1, ordering: .sequentiallyConsistent) }
+
+    func countDown() {
+        alive.subtract(1, ordering: .sequentiallyConsistent)
+        // Whoever waits counts itself in first and then reads `alive`: one sees the other.
+        if aliveWaiters.load(ordering: .sequentiallyConsistent) > 0 {
+            aliveLock.with { aliveChanged.broadcast() }
+        }
+    }
+
+    /// Waits until a process has ended, or until `deadline` (nanoseconds, monotonic), unless
+    /// `isOver` holds already: it is asked where no end can be missed. Not in simulation.
+    func waitForAnEnd(until deadline: Int64, unless isOver: () -> Bool) {
+        _ = aliveWaiters.add(1, ordering: .sequentiallyConsistent)
+        defer { _ = aliveWaiters.subtract(1, ordering: .sequentiallyConsistent) }
+        aliveLock.with {
+            if !isOver() { aliveChanged.wait(aliveLock, until: deadline) }
+        }
+    }
+
+    /// Waits until at most `count` processes live, or until `deadline` (nil: for ever).
+    /// - Returns: false when the deadline has passed.
+    func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
+        while aliveCount > count {
+            if let deadline, clock.now >= deadline { return false }
+            waitForAnEnd(until: deadline ?? clock.now + 1_000_000_000) { aliveCount <= count }
+        }
+        return true
+    }
+}
