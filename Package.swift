@@ -52,14 +52,16 @@ let package = Package(
         .target(name: "ObhutHeader"),
         .target(name: "CObhut", cSettings: debugC),
         .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
+        // Keeps what is shipped loadable on glibc 2.34.
+        .target(name: "CGlibcFloor"),
         // Holds the linker options of the shared library and nothing else. No test may depend on it:
         // its options would then apply to the test program, which cannot be linked with them.
         .target(
-            name: "ObhutShared", dependencies: ["Obhut"], exclude: ["exports.map"],
+            name: "ObhutShared", dependencies: ["Obhut", "CGlibcFloor"], exclude: ["exports.map"],
             linkerSettings: [.unsafeFlags(sharedLibraryLinking, .when(configuration: .release))]),
         .executableTarget(
             name: "obhut-cli",
-            dependencies: ["ObhutHeader", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+            dependencies: ["ObhutHeader", "CGlibcFloor", .product(name: "ArgumentParser", package: "swift-argument-parser")]
                 + (packaging ? [] : ["Obhut"]),
             linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
         .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),

@@ -1,3 +1,51 @@
+/* obhut.h: supervised processes in any program.
+ *
+ * Obhut runs isolated processes that watch each other, fail alone or together as told,
+ * are cancelled with a deadline, and are restarted. This header is the whole contract.
+ *
+ *     obhut_runtime *runtime;
+ *     obhut_port *port;
+ *     obhut_error *error = NULL;
+ *     if (obhut_runtime_create(NULL, &runtime, &error) ||
+ *         obhut_runtime_load_folder(runtime, "app", &error) ||
+ *         obhut_runtime_start(runtime, OBHUT_START_ALL, &error) ||
+ *         obhut_port_create(runtime, &port, &error)) {
+ *         fprintf(stderr, "%s\n", obhut_error_text(error));
+ *         ...
+ *     }
+ *
+ * The words of the tag lines
+ *
+ *   [threads: any]     any thread may call it, several at once
+ *   [threads: owner]   one thread at a time for the same handle; which one may change
+ *   [blocks: no]       returns at once (it may take a lock that nobody holds for long)
+ *   [blocks: up to timeout]  waits at most for the time it is given
+ *   [blocks: to finish]      works on the calling thread until done: reads files, joins threads
+ *   [signal-safe]      may be called in a signal handler
+ *
+ *   borrowed   the pointer is read during the call, or, as a result, stays the library's;
+ *              how long it lives is said
+ *   copied     the bytes are copied before the call returns
+ *   taken      the callee frees it, also when it fails
+ *   owned      a result that the caller frees with the function named
+ *
+ * Rules
+ *
+ *   - Every handle is survivable: NULL, freed, of another kind, of another copy of the
+ *     library: OBHUT_INVALID_HANDLE and no crash. Handles are numbers in the shape of
+ *     pointers; they are looked up and never read through.
+ *   - Out-parameters are always written: with zero, NULL or false on failure. The last
+ *     parameter, `obhut_error **`, may be NULL; on failure it gets an error that the
+ *     caller frees, on success NULL. There is no "last error" of a thread.
+ *   - Durations are nanoseconds. In a timeout a negative number is for ever and 0 is "try".
+ *   - A pid that has ended is a status, never a crash. Pids are never reused while the
+ *     runtime lives.
+ *   - Payloads are MessagePack, NUL bytes and all. Extension type 1 is a pid (8 bytes,
+ *     big-endian), extension type 2 an error object ([kind, message, retryable, details, stack]).
+ *   - The library writes to no descriptor, reads no environment and installs no exit
+ *     handler. The one signal disposition it changes is that of the preemption signal,
+ *     while a runtime runs (obhut_config_set_preemption_signal).
+ */
 #ifndef OBHUT_H
 #define OBHUT_H
 
@@ -8,6 +56,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---------------------------------------------------------------- Version and ABI */
 
 #define OBHUT_VERSION_MAJOR 0
 #define OBHUT_VERSION_MINOR 1
@@ -28,6 +78,386 @@ uint32_t obhut_abi_version(void);
 /* What the library was built from and how, one line of text for a bug report. Static memory.
  * [threads: any] [blocks: no] [signal-safe] Since 0.1. */
 const char *obhut_build_info(void);
+
+/* -------------------------------------------------------------- Status and errors */
+
+/* 0 is success, failures are negative. Later versions add codes: treat an unknown
+ * negative one as a failure. */
+typedef int32_t obhut_status;
+
+#define OBHUT_OK 0
+/* NULL, freed, of another kind, or of another copy of the library. */
+#define OBHUT_INVALID_HANDLE (-1)
+/* An argument is NULL, out of range or malformed; the error's text names it. */
+#define OBHUT_INVALID_ARGUMENT (-2)
+/* The call does not fit the state, such as loading after the start. */
+#define OBHUT_WRONG_STATE (-3)
+/* The process has ended or never was, or no entry, host or name is called that. */
+#define OBHUT_NOT_FOUND (-4)
+/* The time has passed, or with timeout 0: nothing is there. */
+#define OBHUT_TIMEOUT (-5)
+/* obhut_port_wake was called. */
+#define OBHUT_INTERRUPTED (-6)
+/* The port or runtime was stopped or freed meanwhile. */
+#define OBHUT_CLOSED (-7)
+/* A bound was reached: mailbox, payload size, processes of a host. */
+#define OBHUT_LIMIT (-8)
+/* The application has faults; the error's text lists them, a line each. */
+#define OBHUT_INVALID_APPLICATION (-9)
+/* A payload or text is malformed; obhut_error_offset says where. */
+#define OBHUT_MALFORMED (-10)
+/* The system refused something: memory, a thread, a descriptor, liblua. */
+#define OBHUT_SYSTEM (-11)
+
+typedef struct obhut_error obhut_error;
+
+/* The name of a status, "OBHUT_NOT_FOUND"; "unknown status" for others. Static memory.
+ * [threads: any] [blocks: no] [signal-safe] Since 0.1. */
+const char *obhut_status_name(obhut_status status);
+
+/* What a status means, for people. Static memory.
+ * [threads: any] [blocks: no] [signal-safe] Since 0.1. */
+const char *obhut_status_text(obhut_status status);
+
+/* The status that the call returned; OBHUT_INVALID_HANDLE for what is no error.
+ * [threads: any] [blocks: no] Since 0.1. */
+obhut_status obhut_error_status(const obhut_error *error);
+
+/* What was wrong, where, and what would be right; "" for what is no error. Borrowed, until
+ * the error is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_error_text(const obhut_error *error);
+
+/* The file in which the (first) fault is, relative to the application; NULL if none.
+ * Borrowed, until the error is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_error_file(const obhut_error *error);
+
+/* Line and column of the (first) fault, from 1; 0 if not known.
+ * [threads: any] [blocks: no] Since 0.1. */
+uint32_t obhut_error_line(const obhut_error *error);
+uint32_t obhut_error_column(const obhut_error *error);
+
+/* The byte at which a malformed payload or text stops making sense; -1 if that is not
+ * what was wrong.
+ * [threads: any] [blocks: no] Since 0.1. */
+int64_t obhut_error_offset(const obhut_error *error);
+
+/* Frees an error (taken). NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_error_free(obhut_error *error);
+
+/* ------------------------------------------------------------------ Configuration */
+
+typedef struct obhut_config obhut_config;
+
+/* Called with whole pieces of text, from one thread of the library at a time: what Lua
+ * prints, in whole lines with their line feed. It may block; the processes go on, and
+ * what then no longer fits into the bounded queue is dropped and counted. */
+typedef void (*obhut_output_function)(void *user, const char *text, size_t length);
+
+/* As above, for one record of the log: a line with its line feed. */
+typedef void (*obhut_log_function)(void *user, int32_t level, const char *text, size_t length);
+
+#define OBHUT_LOG_DEBUG 0
+#define OBHUT_LOG_INFO 1
+#define OBHUT_LOG_WARNING 2
+#define OBHUT_LOG_ERROR 3
+
+/* Called exactly once when the library needs `user` no more: on replacement, on a failed
+ * registration, or when the last runtime or configuration with it is freed. */
+typedef void (*obhut_finalizer)(void *user);
+
+/* A configuration with defaults, owned: obhut_config_free. NULL when no memory is left.
+ * [threads: any] [blocks: no] Since 0.1. */
+obhut_config *obhut_config_new(void);
+
+/* Where `print` goes. `function` NULL: the last lines are kept for obhut_runtime_read_output.
+ * `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_output_sink(obhut_config *config, obhut_output_function function,
+                                          void *user, obhut_finalizer finalizer);
+
+/* Where the log goes; as above, with obhut_runtime_read_log.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_log_sink(obhut_config *config, obhut_log_function function,
+                                       void *user, obhut_finalizer finalizer);
+
+/* The signal with which workers that compute are interrupted, SIGURG by default. Its
+ * handler is chained to the one before and restored when the last runtime stops. 0: no
+ * signal; Lua then counts its instructions and is about half as fast.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_preemption_signal(obhut_config *config, int32_t signal_number);
+
+/* Seeds what is random (`math.random`, the choice of `select`); default: from the system.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_seed(obhut_config *config, uint64_t seed);
+
+/* Frees a configuration (taken). Runtimes made with it keep what they need. NULL does nothing.
+ * [threads: owner] [blocks: no] Since 0.1. */
+void obhut_config_free(obhut_config *config);
+
+/* ------------------------------------------------------------- Life of a runtime */
+
+typedef struct obhut_runtime obhut_runtime;
+
+/* Makes a runtime, owned: obhut_runtime_free. Several may live side by side. It has no
+ * threads yet. `config` may be NULL (borrowed).
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_create(const obhut_config *config, obhut_runtime **runtime,
+                                  obhut_error **error);
+
+/* Loads the application in folder `path` (copied): every YAML file below it, checked as a
+ * whole, Lua syntax included. All faults are reported together. Nothing is loaded if there
+ * is one. Once for each runtime, before the start.
+ * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
+ * OBHUT_WRONG_STATE, OBHUT_INVALID_APPLICATION, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_load_folder(obhut_runtime *runtime, const char *path, obhut_error **error);
+
+/* The same from one YAML text in memory (copied); `file://` sources are refused.
+ * [threads: any] [blocks: to finish] as obhut_runtime_load_folder. Since 0.1. */
+obhut_status obhut_runtime_load_text(obhut_runtime *runtime, const char *yaml, size_t length,
+                                     obhut_error **error);
+
+/* Everything that says `auto_start: true`, in order of dependence. */
+#define OBHUT_START_ALL 0u
+/* All process hosts and nothing else. */
+#define OBHUT_START_HOSTS 1u
+
+/* Starts the runtime's threads, then what `flags` say. Once for each runtime.
+ * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
+ * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_error **error);
+
+/* Stops in order: services in reverse order of their start, each with its stop_timeout;
+ * then the remaining processes; then hosts and threads. Ports get OBHUT_CLOSED. Always
+ * ends: what does not end by itself is ended by force. `timeout` bounds the whole polite
+ * part: negative, what the application says; 0, by force at once. A second call returns
+ * when the first is done.
+ * [threads: any, but not one of the library's] [blocks: up to timeout, and to finish]
+ * OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_runtime_stop(obhut_runtime *runtime, int64_t timeout, obhut_error **error);
+
+/* Frees a runtime (taken). One that runs is stopped by force on a thread of its own; the
+ * call does not wait for that. NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_runtime_free(obhut_runtime *runtime);
+
+/* Takes what was printed, or logged, and not read yet, when no sink is set: the last
+ * 1,024 lines. `*text` is owned: obhut_bytes_free; NULL and 0 when there is nothing.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_runtime_read_output(obhut_runtime *runtime, char **text, size_t *length,
+                                       obhut_error **error);
+obhut_status obhut_runtime_read_log(obhut_runtime *runtime, char **text, size_t *length,
+                                    obhut_error **error);
+
+/* Figures of a runtime; see obhut_runtime_counters. */
+typedef struct obhut_counters {
+    size_t struct_size;    /* in: sizeof(obhut_counters) of the caller */
+    uint64_t processes;    /* alive now */
+    uint64_t spawned;      /* since the start */
+    uint64_t ended;        /* since the start */
+    uint64_t dead_letters; /* messages accepted for a process that ended before reading them */
+    uint64_t timers;       /* armed now */
+    uint64_t dropped_lines; /* output and log lines that did not fit into the queue */
+} obhut_counters;
+
+#define OBHUT_COUNTERS_INIT {sizeof(obhut_counters), 0, 0, 0, 0, 0, 0}
+
+/* Fills in the fields that the caller's `struct_size` has room for.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_runtime_counters(obhut_runtime *runtime, obhut_counters *counters,
+                                    obhut_error **error);
+
+/* --------------------------------------------------------------- Pids and control */
+
+/* A process; 0 is none. */
+typedef uint64_t obhut_pid;
+
+/* Room for the text of any pid, with its closing NUL. */
+#define OBHUT_PID_TEXT_SIZE 320
+
+/* Writes the text of `pid`, "{app:processes|0x00004}", and a NUL, into `text` of `size`
+ * bytes; OBHUT_PID_TEXT_SIZE are always enough. `*length`, if not NULL, gets its length.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_LIMIT
+ * (the text is cut). Since 0.1. */
+obhut_status obhut_pid_text(obhut_runtime *runtime, obhut_pid pid, char *text, size_t size,
+                            size_t *length);
+
+/* The process that a pid's text or a registered name (copied) stands for.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_pid_resolve(obhut_runtime *runtime, const char *text, obhut_pid *pid,
+                               obhut_error **error);
+
+/* Starts a process of entry `entry` ("namespace:name") on `host` (NULL: the only process
+ * host there is). `arguments` (copied) is a MessagePack array; NULL with length 0: none.
+ * Nobody watches it: for that, use obhut_port_spawn.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
+ * OBHUT_NOT_FOUND, OBHUT_LIMIT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_spawn(obhut_runtime *runtime, const char *entry, const char *host,
+                         const void *arguments, size_t length, obhut_pid *pid, obhut_error **error);
+
+/* Sends one MessagePack value (copied) under `topic` (copied; 1 to 255 bytes, not beginning
+ * with '@'), from nobody: for an answer, use obhut_port_send.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_LIMIT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_send(obhut_runtime *runtime, obhut_pid pid, const char *topic,
+                        const void *payload, size_t length, obhut_error **error);
+
+/* Asks `pid` to end within `timeout` nanoseconds (more than 0): it gets a CANCEL event and
+ * may clean up; if it has not ended by then, it is ended by force.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_cancel(obhut_runtime *runtime, obhut_pid pid, int64_t timeout, obhut_error **error);
+
+/* Ends `pid` now; it cannot be caught.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_terminate(obhut_runtime *runtime, obhut_pid pid, obhut_error **error);
+
+/* -------------------------------------------------------------------------- Ports */
+
+/* A mailbox of the host program, with a pid: to everybody else it is a process. It always
+ * traps links (the failure of a linked process is a message), and ends only by
+ * obhut_port_free or when the runtime stops. */
+typedef struct obhut_port obhut_port;
+
+/* Makes a port, owned: obhut_port_free. Between start and stop of the runtime.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
+ * OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_port_create(obhut_runtime *runtime, obhut_port **port, obhut_error **error);
+
+/* The pid of a port; 0 if it is no port.
+ * [threads: any] [blocks: no] Since 0.1. */
+obhut_pid obhut_port_pid(obhut_port *port);
+
+#define OBHUT_SPAWN_LINKED 1u
+#define OBHUT_SPAWN_MONITORED 2u
+
+/* As obhut_spawn, with the port as parent: `flags` link or monitor the new process before
+ * it runs, so that its end is not missed.
+ * [threads: any] [blocks: no] as obhut_spawn, and OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_spawn(obhut_port *port, const char *entry, const char *host,
+                              const void *arguments, size_t length, uint32_t flags,
+                              obhut_pid *pid, obhut_error **error);
+
+/* As obhut_send, from the port: the receiver can answer.
+ * [threads: any] [blocks: no] as obhut_send, and OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_send(obhut_port *port, obhut_pid pid, const char *topic,
+                             const void *payload, size_t length, obhut_error **error);
+
+/* Monitors `pid`: its end, whatever the cause, will be one OBHUT_MESSAGE_EXIT.
+ * OBHUT_WRONG_STATE: it is monitored already.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE,
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_monitor(obhut_port *port, obhut_pid pid, obhut_error **error);
+
+/* After this no EXIT of `pid` is received, not even one that has come already.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_NOT_FOUND (it was not monitored),
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_unmonitor(obhut_port *port, obhut_pid pid, obhut_error **error);
+
+/* Links the port and `pid`: the failure of `pid` will be one OBHUT_MESSAGE_LINK_DOWN, and
+ * `pid` fails when the port is freed while linked.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_link(obhut_port *port, obhut_pid pid, obhut_error **error);
+
+/* After this the end of `pid` has no effect on the port.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_unlink(obhut_port *port, obhut_pid pid, obhut_error **error);
+
+typedef struct obhut_message obhut_message;
+
+/* The next message or event, in order of arrival, owned: obhut_message_free. Waits for
+ * `timeout` nanoseconds: negative for ever, 0 not at all.
+ * [threads: any, each message goes to one] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_TIMEOUT, OBHUT_INTERRUPTED (obhut_port_wake), OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_receive(obhut_port *port, int64_t timeout, obhut_message **message,
+                                obhut_error **error);
+
+/* An eventfd that is readable exactly while something can be received, for an event loop;
+ * do not read it: obhut_port_receive(port, 0, …) until OBHUT_TIMEOUT is what empties it.
+ * Borrowed, until the port is freed. -1 if it is no port.
+ * [threads: any] [blocks: no] Since 0.1. */
+int obhut_port_fd(obhut_port *port);
+
+/* Ends one wait of obhut_port_receive, the present or else the next, with
+ * OBHUT_INTERRUPTED; the descriptor is readable until then.
+ * [threads: any] [blocks: no] [signal-safe] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_port_wake(obhut_port *port);
+
+/* Ends a port (taken), as a process ends normally; a wait for it gets OBHUT_CLOSED. NULL
+ * does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_port_free(obhut_port *port);
+
+/* ----------------------------------------------------------------------- Messages */
+
+/* Sent by a process or by C. */
+#define OBHUT_MESSAGE_DATA 0
+/* A monitored process has ended. */
+#define OBHUT_MESSAGE_EXIT 1
+/* A linked process has failed. */
+#define OBHUT_MESSAGE_LINK_DOWN 2
+/* The port was asked to end; nothing forces it to. */
+#define OBHUT_MESSAGE_CANCEL 3
+
+/* What it is: OBHUT_MESSAGE_…; -1 if it is no message. Later versions add kinds.
+ * [threads: owner] [blocks: no] Since 0.1. */
+int32_t obhut_message_kind(const obhut_message *message);
+
+/* Who sent it, or ended; 0: nobody.
+ * [threads: owner] [blocks: no] Since 0.1. */
+obhut_pid obhut_message_from(const obhut_message *message);
+
+/* Its topic; "" for an event. `*length`, if not NULL, gets the length. Borrowed, until the
+ * message is freed.
+ * [threads: owner] [blocks: no] Since 0.1. */
+const char *obhut_message_topic(const obhut_message *message, size_t *length);
+
+/* Its payload, one MessagePack value (several sent from Lua: an array); NULL and 0 for an
+ * event. Borrowed, until the message is freed.
+ * [threads: owner] [blocks: no] Since 0.1. */
+const void *obhut_message_payload(const obhut_message *message, size_t *length);
+
+/* How the process of an EXIT or LINK_DOWN ended. True: normally; `*value` and `*length` are
+ * the value, MessagePack. False: abnormally (or this is no end); they are the error, a str
+ * or an error object, and `*text` says it for people. Any out-parameter may be NULL.
+ * Borrowed, until the message is freed.
+ * [threads: owner] [blocks: no] Since 0.1. */
+bool obhut_message_result(const obhut_message *message, const void **value, size_t *length,
+                          const char **text);
+
+/* Of a LINK_DOWN or EXIT: the process where the failure began, and how many links it
+ * travelled to the one that ended.
+ * [threads: owner] [blocks: no] Since 0.1. */
+obhut_pid obhut_message_origin(const obhut_message *message);
+uint32_t obhut_message_hops(const obhut_message *message);
+
+/* Frees a message (taken). NULL does nothing.
+ * [threads: owner] [blocks: no] Since 0.1. */
+void obhut_message_free(obhut_message *message);
+
+/* ----------------------------------------------------------------------- Payloads */
+
+/* MessagePack from a JSON text (borrowed). `*payload` is owned: obhut_bytes_free.
+ * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_payload_from_json(const char *json, size_t length, void **payload,
+                                     size_t *payload_length, obhut_error **error);
+
+/* JSON from one MessagePack value (borrowed). `*json` ends with a NUL that `*json_length`
+ * does not count, and is owned: obhut_bytes_free. `bin` becomes base64, an error object an
+ * object, NaN and infinities null.
+ * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_payload_to_json(const void *payload, size_t length, char **json,
+                                   size_t *json_length, obhut_error **error);
+
+/* Whether these bytes are exactly one well-formed MessagePack value, at most 128 deep.
+ * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_payload_check(const void *payload, size_t length, obhut_error **error);
+
+/* Frees bytes that this header calls owned (taken). NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_bytes_free(void *bytes);
 
 #ifdef __cplusplus
 }

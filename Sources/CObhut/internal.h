@@ -47,15 +47,16 @@ static inline int obh_must_stop(const obh_vm *vm) {
 /* Does what obh_must_stop asks for. */
 _Noreturn void obh_stop_here(obh_vm *vm, lua_State *L);
 
-/* Counts nested C frames that liblua does not (its coroutine.close). */
-enum { OBH_CLOSING_LIMIT = 100 };
+/* C stack in use beyond which coroutine.close is refused: liblua does not count its frames (5.4.4). One chain of the 200 C
+ * calls that liblua does count may come on top; so a worker's stack must have 1 MB. */
+enum { OBH_CLOSING_STACK = 256 * 1024 };
 
 /* ---- coroutine.c, sandbox.c, trampolines.c ------------------------------------------- */
 
 void obh_open_coroutine(lua_State *L);  /* pushes the library */
-void obh_open_sandbox(lua_State *L);    /* makes the globals; may raise */
+/* Makes the globals; may raise. */
+void obh_open_sandbox(lua_State *L, const obh_vm_options *options);
 void obh_open_functions(lua_State *L);  /* makes modules and types of functions.def; may raise */
-void obh_count_prepare(obh_vm *vm, lua_State *L);
 
 /* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,
  * or unwinds and the call was entered before it began to (`was_exiting` is vm->exiting at its entry). */

@@ -68,7 +68,7 @@ static void open_once(void) {
         snprintf(failure, sizeof failure, "liblua5.4 is of version %d.%d, not 5.4", version / 100, version % 100);
         return;
     }
-    dl_iterate_phdr(find_text, (void *)obh_lua.lua_resume);
+    dl_iterate_phdr(find_text, (void *)lua_resume);
 }
 
 int obh_lua_open(char *error, size_t size) {

@@ -2,9 +2,11 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 __thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
@@ -69,4 +71,12 @@ bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64
     }
     struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
     return pthread_cond_timedwait(condition, mutex, &until) != ETIMEDOUT;
+}
+
+int obh_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+void obh_wait_readable(int descriptor, int64_t timeout) {
+    struct pollfd request = {.fd = descriptor, .events = POLLIN};
+    struct timespec time = {.tv_sec = timeout / 1000000000, .tv_nsec = timeout % 1000000000};
+    ppoll(&request, 1, timeout < 0 ? NULL : &time, NULL);
 }

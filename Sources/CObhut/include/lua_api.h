@@ -94,7 +94,7 @@ int obh_lua_next(struct lua_State *L, int index);
 /* 1 and the metatable pushed, or 0 and nothing. */
 int obh_lua_getmetatable(struct lua_State *L, int index);
 
-/* Userdata of the types of functions.def. Pushes it; the memory is zeroed and 16-byte aligned. */
+/* Userdata of the types of functions.def. Pushes it; the memory is zeroed and 8-byte aligned. */
 void *obh_lua_newuserdata(struct lua_State *L, int type, size_t size, int user_values);
 /* Its memory if the value is of `type`, else NULL. */
 void *obh_lua_touserdata(struct lua_State *L, int index, int type);

@@ -18,8 +18,9 @@ void obh_preempt_uninstall(int signal);
 /* Installs it again if another handler stands in its place; 1 if it had been replaced. */
 int obh_preempt_reinstall(int signal);
 
-/* Interrupts what the thread runs. Async; a thread that runs no Lua takes no notice. */
-void obh_preempt_thread(pthread_t thread);
+/* Interrupts what the thread runs, with a signal that is installed. Does not wait; a thread that runs no Lua takes no
+ * notice. */
+void obh_preempt_thread(pthread_t thread, int signal);
 
 /* Ticks that reached a worker in Lua, by all threads; to check that signals arrive. */
 unsigned long obh_preempt_ticks(void);

@@ -31,4 +31,11 @@ int obh_condition_init(pthread_cond_t *condition);
  * for ever). Answers false when the deadline has passed. */
 bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline);
 
+/* An eventfd, non-blocking and close-on-exec; -1 with errno. */
+int obh_eventfd(void);
+
+/* Waits until `descriptor` can be read, a signal handler has run or `timeout` (nanoseconds;
+ * negative: for ever) is over. */
+void obh_wait_readable(int descriptor, int64_t timeout);
+
 #endif

@@ -109,11 +109,11 @@ typedef struct obh_vm {
     uint8_t unyieldable;                   /* some outer level cannot yield */
     uint8_t exiting;                       /* the process unwinds: no pcall entered before may stop it */
     uint8_t exit_pending;                  /* the current fiber has still to begin unwinding */
-    uint8_t closing_depth;                 /* nested coroutine.close on the C stack */
     int32_t count_interval;                /* 0: preemption by signal. N: a hook each N instructions (T2) */
     int32_t bad_argument;                  /* see OBH_BAD_ARGUMENT */
     int64_t killed_at;                     /* monotonic ns when `kill` was first seen by the signal handler */
-    void *jump;                            /* the sigjmp_buf of obh_step_fiber; NULL outside */
+    void *volatile jump;                   /* the sigjmp_buf of obh_step_fiber; NULL outside */
+    const char *stack_base;                /* where the C stack stood when the step began */
     obh_outcome outcome;
     struct lua_State *fiber;               /* the fiber that is being stepped */
     char *traceback;                       /* text of the last uncaught error's traceback; malloc'ed, or NULL */

@@ -25,6 +25,8 @@ struct Mailbox {
     private var events = SignalList()
     private var listeners: [Listener] = []
     private var nextSequence: UInt64 = 1
+    /// Events in `arrivals` and `events` that are marked as taken back.
+    private var revoked = 0
 
     /// Replies and ends of those that were asked (M7), for the body to look through.
     var answers = SignalList()
@@ -100,9 +102,32 @@ struct Mailbox {
         case .events:
             while let signal = events.head, signal.pointee.isRevoked {
                 events.removeFirst()!.release()
+                revoked &-= 1
             }
             return events.head
         }
+    }
+
+    /// Takes back an event that is queued and unread (S4, L6): it is marked, not searched for.
+    ///
+    /// A program that watches and never reads its events would gather marked ones without
+    /// end. So they are swept out when they are more than half of what is queued: each
+    /// sweep is paid for by the marks since the last.
+    mutating func revoke(_ event: SignalPointer) {
+        event.pointee.isRevoked = true
+        revoked += 1
+        guard revoked > 64, revoked * 2 > arrivals.count + events.count else { return }
+        Mailbox.sweep(&arrivals)
+        Mailbox.sweep(&events)
+        revoked = 0
+    }
+
+    private static func sweep(_ list: inout SignalList) {
+        var kept = SignalList()
+        while let signal = list.removeFirst() {
+            if signal.pointee.isRevoked { signal.release() } else { kept.append(signal) }
+        }
+        list = kept
     }
 
     /// Takes the oldest of a queue. `ProcessPointer.take` is the one to call: it keeps the

@@ -3,8 +3,10 @@ import Synchronization
 /// Names of processes; one process may have many, a name has one process.
 ///
 /// A name is free before the end of its process can be observed (P5). The process that
-/// ends closes its signal queue first and then takes its names out under the lock; whoever
-/// registers one looks under the same lock whether the queue is open. So no name survives.
+/// ends closes its signal queue, and then, if `hasNames` is set, takes its names out under
+/// the lock; whoever registers one, under the same lock, sets `hasNames` and then looks
+/// whether the queue is open. These four are sequentially consistent, so that one side
+/// sees the other, and no name survives.
 final class NameRegistry: @unchecked Sendable {  // all state is guarded by `lock`
     static let maximumLength = 255  // bytes
 
@@ -18,11 +20,14 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
 
     func register(_ name: String, for pid: Pid, in table: ProcessTable) -> Outcome {
         lock.with {
+            // Set in vain where nothing is registered, or even for the slot's next life: the
+            // end then looks here once and finds nothing.
             guard let slot = table.living(pid) else { return .notFound }
+            slot.pointee.hasNames.store(true, ordering: .sequentiallyConsistent)
+            guard table.living(pid) != nil else { return .notFound }
             if let holder = pids[name] { return holder == pid ? .done : .taken }
             pids[name] = pid
             names[pid, default: []].append(name)
-            slot.pointee.hasNames.store(true, ordering: .relaxed)
             return .done
         }
     }

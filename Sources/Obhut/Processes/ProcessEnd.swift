@@ -20,15 +20,18 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
         let pid = pid
         let system = system
-        // seq_cst by the registry's lock: see `NameRegistry`.
-        if pointee.hasNames.load(ordering: .relaxed) {
-            system.names.removeAll(of: pid)
+        // seq_cst: the other side of `NameRegistry.register`.
+        if pointee.hasNames.load(ordering: .sequentiallyConsistent) {
             pointee.hasNames.store(false, ordering: .relaxed)
+            system.names.removeAll(of: pid)
         }
         releaseTimers()
         let relations = pointee.relations
         if reason.isAbnormal, let abnormalEnd = system.abnormalEnd {
-            abnormalEnd(self, reason, !relations.watchers.isEmpty || !relations.links.isEmpty)
+            // A link whose LINK_DOWN is still unread has nobody at its other end (F5).
+            let isSeen =
+                !relations.watchers.isEmpty || relations.links.contains { $0.value.down == nil }
+            abnormalEnd(self, reason, isSeen)
         }
         releaseBody()
         releaseMailbox()
@@ -37,15 +40,16 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
         tell(reason, relations)
         let host = host
-        pointee.port = nil
         pointee.definition = nil
         pointee.outcome = nil
         pointee.doom = nil
         pointee.hasStarted = false
-        pointee.load.store(0, ordering: .relaxed)
+        pointee.trapLinks = .no
         pointee.memoryUsed.store(0, ordering: .relaxed)
         system.table.release(self, pid)
-        host?.processCount.subtract(1, ordering: .relaxed)
+        // Ports are not counted: the host program has them, and may keep them for ever.
+        guard let host else { return }
+        host.processCount.subtract(1, ordering: .relaxed)
         system.ended.wrappingAdd(1, ordering: .relaxed)
         system.countDown()
     }
@@ -61,9 +65,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             {
                 pointee.relations.links[signal.pointee.from] = nil
             }
-        case .cancel: pointee.relations.deadlines.append(Timers.ID(raw: signal.pointee.b))
-        case .timer: pointee.wakeTimer = .none
-        case .message: system.deadLetters.wrappingAdd(1, ordering: .relaxed)
+        case .cancel: keepDeadline(of: signal)
+        case .timer: forgetWakeTimer()
+        case .message: return bury(signal)
         default: break
         }
         signal.release()
@@ -74,7 +78,17 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         pointee.wakeTimer = .none
         pointee.wakeTimerAt = .max
         pointee.wakeAt = .max
-        for deadline in pointee.relations.deadlines { system.scheduler.timers.disarm(deadline) }
+        pointee.staleTimers = 0
+        system.scheduler.timers.disarm(pointee.relations.deadline.timer)
+    }
+
+    /// A message that nobody has read (M6). Its charge is taken from `load` and `load` is
+    /// not set to 0: senders who are refused at this moment have added theirs and will
+    /// subtract it, perhaps in the slot's next life.
+    private func bury(_ signal: SignalPointer) {
+        pointee.load.wrappingSubtract(signal.charge, ordering: .relaxed)
+        system.deadLetters.wrappingAdd(1, ordering: .relaxed)
+        signal.release()
     }
 
     private func releaseBody() {
@@ -85,12 +99,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     }
 
     private func releaseMailbox() {
-        var unread: UInt64 = 0
         pointee.mailbox.removeAll { signal in
-            if signal.pointee.kind == .message { unread += 1 }
-            signal.release()
+            if signal.pointee.kind == .message { bury(signal) } else { signal.release() }
         }
-        if unread > 0 { system.deadLetters.wrappingAdd(unread, ordering: .relaxed) }
     }
 
     private func tell(_ reason: ExitReason, _ relations: Relations) {

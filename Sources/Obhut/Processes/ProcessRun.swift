@@ -8,10 +8,10 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     }
 
     /// The `overrun` of every process: the watch tells it.
-    static let overrunFunction: @convention(c) (UnsafeMutableRawPointer) -> Void = { raw in
+    static let overrunFunction: @convention(c) (UnsafeMutableRawPointer, UInt64) -> Void = {
+        raw, serial in
         let process = ProcessPointer.from(raw)
-        // The process may end meanwhile: then the push fails by its serial.
-        let serial = process.pointee.runnable.serial
+        // The process may have ended meanwhile: then the push fails by its serial.
         let signal = SignalPointer.make(.overrun, from: .none)
         guard process.pointee.signals.push(signal, serial: serial) else { return signal.release() }
         process.runnable.wakeUrgently(serial: serial)
@@ -34,18 +34,37 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             if status == Int32(OBH_STEP_INTERRUPTED) {
                 if pointee.runnable.attention.load(ordering: .sequentiallyConsistent) { continue }
                 pointee.runnable.become(.queued)
+                // From here on another worker may have it: only atomics and constants are touched.
                 return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
-                    $0.enqueueInterrupted(runnable)
+                    if isWantedUrgently {
+                        $0.enqueueUrgently(runnable)
+                    } else {
+                        $0.enqueueInterrupted(runnable)
+                    }
                 }
             }
             registerWake()
             let serial = pid.serial
             pointee.runnable.become(.idle)
-            // From here on another worker may have it: only atomics are touched.
+            // From here on another worker may have it: only atomics and constants are touched.
             if pointee.signals.isEmpty { return }
             guard pointee.runnable.wakeWord(serial: serial) else { return }
+            if isWantedUrgently {
+                return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+                    $0.enqueueUrgently(runnable)
+                }
+            }
             return runnable.enqueue()
         }
+    }
+
+    /// Whoever sends a lethal signal to a process that runs leaves the urgent lane to it:
+    /// the sender sets `attention` and then looks at the phase; this side stores the phase
+    /// and then looks at `attention`. Sequentially consistent, so one sees the other, and
+    /// the victim does not wait its turn behind a thousand others.
+    @inline(__always)
+    private var isWantedUrgently: Bool {
+        pointee.runnable.attention.load(ordering: .sequentiallyConsistent)
     }
 
     /// What the body has left, unless a lethal signal came first.
@@ -64,7 +83,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     }
 
     private func armWake() {
-        system.scheduler.timers.disarm(pointee.wakeTimer)
+        if pointee.wakeTimer != .none, !system.scheduler.timers.disarm(pointee.wakeTimer) {
+            pointee.staleTimers += 1
+        }
         pointee.wakeTimerAt = pointee.wakeAt
         pointee.wakeTimer = system.scheduler.timers.arm(
             at: pointee.wakeAt, context: Unmanaged.passUnretained(system).toOpaque(),
@@ -72,6 +93,17 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         ) { context, raw in
             let system = Unmanaged<ProcessSystem>.fromOpaque(context).takeUnretainedValue()
             _ = system.deliver(.make(.timer, from: .none), to: Pid(raw: raw))
+        }
+    }
+
+    /// A signal of the timer has come. Each timer that fires sends one, in the order in
+    /// which they fire; those of timers that were replaced meanwhile are counted off first,
+    /// so that the one which is armed now stays known and is disarmed at the end (P5).
+    func forgetWakeTimer() {
+        if pointee.staleTimers > 0 {
+            pointee.staleTimers -= 1
+        } else {
+            pointee.wakeTimer = .none
         }
     }
 }

@@ -15,6 +15,12 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     func link(_ peer: Pid) -> LinkOutcome {
         drain()
         if isDoomed { return .done }
+        return linkDrained(peer)
+    }
+
+    /// `link` without its drain: what may reach the queue between the two is then in the
+    /// hands of a test.
+    func linkDrained(_ peer: Pid) -> LinkOutcome {
         if peer == pid { return .toItself }
         if let link = pointee.relations.links[peer], link.down == nil { return .done }
         let serial = pointee.relations.nextSerial()
@@ -26,10 +32,15 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     func unlink(_ peer: Pid) {
         drain()
+        unlinkDrained(peer)
+    }
+
+    /// `unlink` without its drain.
+    func unlinkDrained(_ peer: Pid) {
         guard let link = pointee.relations.links.removeValue(forKey: peer) else { return }
         publishCounts()
         if let down = link.down {
-            down.pointee.isRevoked = true
+            pointee.mailbox.revoke(down)
             return
         }
         _ = system.deliver(.make(.unlink, from: pid, a: link.mine, b: link.theirs), to: peer)
@@ -68,7 +79,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         drain()
         guard let monitor = pointee.relations.monitors.removeValue(forKey: target) else { return false }
         if let exit = monitor.exit {
-            exit.pointee.isRevoked = true
+            pointee.mailbox.revoke(exit)
         } else {
             _ = system.deliver(.make(.demonitor, from: pid, a: monitor.reference), to: target)
         }
@@ -143,16 +154,22 @@ extension ProcessSystem {
         _ definition: ProcessDefinition, on host: Host, arguments: UnsafeRawBufferPointer,
         parent: ProcessPointer?, options: SpawnOptions = []
     ) throws(SpawnFault) -> Spawned {
-        guard host.state == .started else { throw .hostNotStarted(host.name) }
+        // It counts as alive before the host's state is looked at: whoever stops the host
+        // changes the state and then waits for all to end, so one sees the other.
+        countUp()
         let count = host.processCount.add(1, ordering: .relaxed).newValue
         let limit = host.limits.maxProcesses
-        if limit > 0 && count > limit {
+        let child: ProcessPointer
+        let pid: Pid
+        do throws(SpawnFault) {
+            guard host.state == .started else { throw .hostNotStarted(host.name) }
+            if limit > 0 && count > limit { throw .hostFull(host.name, limit: limit) }
+            guard let place = table.acquire(for: host) else { throw .tooManyProcesses }
+            (child, pid) = place
+        } catch {
             host.processCount.subtract(1, ordering: .relaxed)
-            throw .hostFull(host.name, limit: limit)
-        }
-        guard let (child, pid) = table.acquire(for: host) else {
-            host.processCount.subtract(1, ordering: .relaxed)
-            throw .tooManyProcesses
+            countDown()
+            throw error
         }
         child.pointee.pid = pid
         child.pointee.definition = definition
@@ -190,7 +207,6 @@ extension ProcessSystem {
             child.publishCounts()
         }
         spawned.wrappingAdd(1, ordering: .relaxed)
-        countUp()
         // Published: from here on others may send to it, and a worker may run it.
         child.pointee.signals.open(serial: pid.serial)
         child.pointee.runnable.set(serial: pid.serial, .queued)

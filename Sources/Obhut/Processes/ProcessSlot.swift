@@ -55,6 +55,11 @@ struct ProcessSlot: ~Copyable {
     /// Whether the name registry has a name of this process; written under its lock.
     let hasNames = Atomic<Bool>(false)
 
+    // MARK: Constant
+
+    /// The `Port` of this slot, retained; nil in a slot of a host.
+    var port: UnsafeMutableRawPointer? = nil
+
     // MARK: Constant for a life
 
     var pid = Pid.none
@@ -62,8 +67,6 @@ struct ProcessSlot: ~Copyable {
     var definition: ProcessDefinition? = nil
     /// Nanoseconds on the monotonic clock.
     var startedAt: Int64 = 0
-    /// The port that this slot is, nil for a process with a body.
-    var port: UnsafeMutableRawPointer? = nil
 
     // MARK: Owner only
 
@@ -84,6 +87,8 @@ struct ProcessSlot: ~Copyable {
     /// The timer that is armed for it.
     var wakeTimer = Timers.ID.none
     var wakeTimerAt = Int64.max
+    /// Timers that were replaced after they had fired: their signals are still to come.
+    var staleTimers = 0
 
     init(system: ProcessSystem) { self.system = system }
 }

@@ -13,7 +13,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     let spawned = Atomic<UInt64>(0)
     let ended = Atomic<UInt64>(0)
 
-    /// Processes and ports alive.
+    /// Processes alive.
     private let alive = Atomic<Int>(0)
     private let aliveLock = Lock()
     private let aliveChanged = Condition()
@@ -214,16 +214,23 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
     }
 
-    /// Waits until at most `count` processes and ports live, or until `deadline`
-    /// (nanoseconds, monotonic; nil: for ever). Not in simulation.
-    func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
-        aliveWaiters.add(1, ordering: .sequentiallyConsistent)
-        defer { aliveWaiters.subtract(1, ordering: .sequentiallyConsistent) }
-        return aliveLock.with {
-            while aliveCount > count {
-                if !aliveChanged.wait(aliveLock, until: deadline) { return aliveCount <= count }
-            }
-            return true
+    /// Waits until a process has ended, or until `deadline` (nanoseconds, monotonic), unless
+    /// `isOver` holds already: it is asked where no end can be missed. Not in simulation.
+    func waitForAnEnd(until deadline: Int64, unless isOver: () -> Bool) {
+        _ = aliveWaiters.add(1, ordering: .sequentiallyConsistent)
+        defer { _ = aliveWaiters.subtract(1, ordering: .sequentiallyConsistent) }
+        aliveLock.with {
+            if !isOver() { aliveChanged.wait(aliveLock, until: deadline) }
         }
+    }
+
+    /// Waits until at most `count` processes live, or until `deadline` (nil: for ever).
+    /// - Returns: false when the deadline has passed.
+    func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
+        while aliveCount > count {
+            if let deadline, clock.now >= deadline { return false }
+            waitForAnEnd(until: deadline ?? clock.now + 1_000_000_000) { aliveCount <= count }
+        }
+        return true
     }
 }

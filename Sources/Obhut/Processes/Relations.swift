@@ -39,8 +39,8 @@ struct Relations {
     var watchers: [Watcher: UInt64] = [:]
     /// Processes that are cancelled when this one ends (`process.call`).
     var callees: Set<Pid> = []
-    /// Armed deadlines of the cancels that were sent to this process.
-    var deadlines: [Timers.ID] = []
+    /// The nearest deadline of the cancels that were sent to this process, and its timer (C3).
+    var deadline = (at: Int64.max, timer: Timers.ID.none)
 
     private var lastSerial: UInt64 = 0
 

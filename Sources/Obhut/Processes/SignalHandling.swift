@@ -27,7 +27,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         case .exit: handleExit(signal)
         case .linkDown: handleLinkDown(signal)
         case .cancel:
-            pointee.relations.deadlines.append(Timers.ID(raw: signal.pointee.b))
+            keepDeadline(of: signal)
             pointee.mailbox.append(signal)
         case .terminate: doom(signal, .error("terminated", of: pid))
         case .deadline: doom(signal, .error("cancelled: deadline exceeded", of: pid))
@@ -35,9 +35,23 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             let seconds = (host?.limits.stepLimit ?? 0)
             doom(signal, .error("held a worker for \(formatDuration(seconds))", of: pid))
         case .timer:
-            pointee.wakeTimer = .none
+            forgetWakeTimer()
             signal.release()
         case .link, .unlink, .monitor, .demonitor: handleRelation(signal)
+        }
+    }
+
+    /// Keeps the nearer deadline and disarms the other one's timer (C3). The event then
+    /// names the deadline that holds.
+    func keepDeadline(of cancel: SignalPointer) {
+        let (held, timer) = (pointee.relations.deadline, Timers.ID(raw: cancel.pointee.b))
+        let at = Int64(bitPattern: cancel.pointee.a)
+        if at < held.at {
+            system.scheduler.timers.disarm(held.timer)
+            pointee.relations.deadline = (at, timer)
+        } else {
+            system.scheduler.timers.disarm(timer)
+            cancel.pointee.a = UInt64(bitPattern: held.at)
         }
     }
 
@@ -76,11 +90,12 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     private func handleReply(_ signal: SignalPointer) {
         // A late reply vanishes (M7).
-        guard pointee.relations.inquiries.removeValue(forKey: signal.pointee.a) != nil else {
+        guard let asked = pointee.relations.inquiries.removeValue(forKey: signal.pointee.a) else {
             return signal.release()
         }
-        // The answer is there: whether the other one ends is of no interest any more.
-        _ = system.deliver(.make(.demonitor, from: pid, a: signal.pointee.a), to: signal.pointee.from)
+        // The answer is there: whether the one that was asked ends is of no interest any more.
+        // (It may have passed the request on: the reply can come from another.)
+        _ = system.deliver(.make(.demonitor, from: pid, a: signal.pointee.a), to: asked)
         pointee.mailbox.answers.append(signal)
     }
 

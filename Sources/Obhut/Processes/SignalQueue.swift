@@ -3,24 +3,24 @@ import Synchronization
 /// The queue of signals to one slot: many push, its owner takes all, without a lock.
 ///
 /// A stack in one word, reversed when taken. The word holds the newest signal's address
-/// (16-byte aligned, 47 bits: 43 bits are kept) and, in the other 21 bits, CLOSED and the
-/// low 20 bits of the serial of the life that the queue belongs to. So a push to a life
-/// that has ended fails by its own compare-and-swap: there is no moment at which a signal
-/// is accepted and nobody will look at it. Senders never read a signal that they did not
-/// make, so blocks may be freed and used again at once.
+/// (16-byte aligned, 48 bits, as many as 64-bit ARM uses: 44 bits are kept) and, in the
+/// other 20 bits, CLOSED and the low 19 bits of the serial of the life that the queue
+/// belongs to. So a push to a life that has ended fails by its own compare-and-swap: there
+/// is no moment at which a signal is accepted and nobody will look at it. Senders never read
+/// a signal that they did not make, so blocks may be freed and used again at once.
 ///
-/// 20 bits of serial can be mistaken for another life's only if the slot is used again
-/// 2^20 times between a sender's look at the full serial and its compare-and-swap; slots
+/// 19 bits of serial can be mistaken for another life's only if the slot is used again
+/// 2^19 times between a sender's look at the full serial and its compare-and-swap; slots
 /// are used first in, first out.
 struct SignalQueue: ~Copyable {
     private let word = Atomic<UInt64>(SignalQueue.closedBit)
 
-    private static let addressMask: UInt64 = (1 << 43) - 1
+    private static let addressMask: UInt64 = (1 << 44) - 1
     private static let closedBit: UInt64 = 1 << 63
-    private static let serialMask: UInt64 = ((1 << 20) - 1) << 43
+    private static let serialMask: UInt64 = ((1 << 19) - 1) << 44
 
     @inline(__always)
-    private static func tag(_ serial: UInt64) -> UInt64 { serial << 43 & serialMask }
+    private static func tag(_ serial: UInt64) -> UInt64 { serial << 44 & serialMask }
 
     @inline(__always)
     private static func address(_ word: UInt64) -> SignalPointer? {

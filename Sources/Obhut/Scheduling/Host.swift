@@ -22,7 +22,8 @@ struct HostLimits: Sendable {
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
 /// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
-/// that one of the two sees the other.
+/// that one of the two sees the other. A spare worker that was woken and may not run any
+/// more passes the wake-up on.
 final class Host: @unchecked Sendable {  // guard notes stand on each field
     enum State: Int { case created, started, stopping, stopped }
 
@@ -50,6 +51,12 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     /// Workers asleep. Written under `lock`, read without it by `enqueue`.
     private let sleepers = Atomic<Int>(0)
     private var tickets = 0  // guarded by lock: wake-ups given and not yet taken
+    /// Workers that neither sleep nor, as spare ones, wait to be needed. Written under
+    /// `lock`, read without it by the watch.
+    private let awake = Atomic<Int>(0)
+    /// Held by the watch while it looks at the workers, and taken once by `stop` before it
+    /// joins them: a thread that was joined must not be asked for its time, nor signalled.
+    let inspection = Lock()
     /// Workers whose step holds them too long; as many spare ones may run.
     private let stuckCount = Atomic<Int>(0)
 
@@ -86,7 +93,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         pidPrefix.deallocate()
     }
 
-    var state: State { State(rawValue: stateWord.load(ordering: .acquiring))! }
+    /// Sequentially consistent, see `spawn`.
+    var state: State { State(rawValue: stateWord.load(ordering: .sequentiallyConsistent))! }
 
     // MARK: Life
 
@@ -96,15 +104,16 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             if scheduler.simulation == nil {
                 for _ in 0..<limits.workers { addWorkerLocked(isSpare: false) }
             }
-            stateWord.store(State.started.rawValue, ordering: .releasing)
+            stateWord.store(State.started.rawValue, ordering: .sequentiallyConsistent)
         }
+        scheduler.workersAwake()
     }
 
     /// No new process from now on.
     func beginStop() {
         lock.with {
             if state == .started {
-                stateWord.store(State.stopping.rawValue, ordering: .releasing)
+                stateWord.store(State.stopping.rawValue, ordering: .sequentiallyConsistent)
             }
         }
     }
@@ -116,6 +125,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             wakeUp.broadcast()
             wakeSpare.broadcast()
         }
+        // From here on no worker is added, and the watch does not look at them any more.
+        inspection.with {}
         for i in 0..<workerCount.load(ordering: .acquiring) {
             workers[i]?.takeUnretainedValue().join()
         }
@@ -126,9 +137,10 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         let worker = Worker(
             index: index, host: self, isSpare: isSpare, seed: scheduler.nextSeed())
         workers[index] = Unmanaged.passRetained(worker)
-        // release: a sibling that sees the count sees the worker.
-        workerCount.store(index + 1, ordering: .releasing)
+        _ = awake.add(1, ordering: .sequentiallyConsistent)
         worker.start()
+        // release: whoever sees the count sees the worker and its thread.
+        workerCount.store(index + 1, ordering: .releasing)
     }
 
     /// The workers, for the watch and for thieves.
@@ -180,12 +192,12 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
     }
 
-    private func wakeSleeperSlowly() {
-        lock.with {
-            if tickets < sleepers.load(ordering: .relaxed) {
-                tickets += 1
-                wakeUp.signal()
-            }
+    private func wakeSleeperSlowly() { lock.with { wakeSleeperLocked() } }
+
+    private func wakeSleeperLocked() {
+        if tickets < sleepers.load(ordering: .relaxed) {
+            tickets += 1
+            wakeUp.signal()
         }
     }
 
@@ -263,11 +275,21 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     /// Sleeps until there may be something to run. False when the host has stopped.
     func park(_ worker: WorkerPointer) -> Bool {
         Blocks.trim(worker)
+        let index = worker.pointee.index
         let running = lock.with {
+            awake.subtract(1, ordering: .sequentiallyConsistent)
             _ = sleepers.add(1, ordering: .sequentiallyConsistent)
-            defer { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
+            defer {
+                sleepers.subtract(1, ordering: .sequentiallyConsistent)
+                awake.add(1, ordering: .sequentiallyConsistent)
+            }
             // The last look: what was pushed before the push's look at `sleepers` is seen here.
             while state != .stopped {
+                if index >= limits.workers && !spareMayRun(index) {
+                    // It may have been signalled in the place of one that may.
+                    if tickets > 0 { wakeUp.signal() }
+                    return true
+                }
                 if hasWork() { return true }
                 if tickets > 0 {
                     tickets -= 1
@@ -294,11 +316,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return found
     }
 
-    /// Whether every worker sleeps; advisory, for the watch.
+    /// Whether no worker runs; the watch sleeps then. A worker counts itself awake before it
+    /// tells the watch (`workersAwake`), so one sees the other.
     var isAsleep: Bool {
-        sleepers.load(ordering: .sequentiallyConsistent)
-            >= min(limits.workers, workerCount.load(ordering: .acquiring))
-            && stuckCount.load(ordering: .relaxed) == 0
+        awake.load(ordering: .sequentiallyConsistent) == 0
+            && stuckCount.load(ordering: .sequentiallyConsistent) == 0
     }
 
     // MARK: Stuck workers (H3)
@@ -309,6 +331,10 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     func parkSpare(_ worker: Worker) -> Bool {
         lock.with {
+            // The work for which it was woken, or that it had begun to gather, is for others.
+            if hasWork() { wakeSleeperLocked() }
+            awake.subtract(1, ordering: .sequentiallyConsistent)
+            defer { awake.add(1, ordering: .sequentiallyConsistent) }
             while state != .stopped {
                 if spareMayRun(worker.core.pointee.index) { return true }
                 wakeSpare.wait(lock)
@@ -328,6 +354,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         let stuck = stuckCount.add(1, ordering: .acquiringAndReleasing).newValue
         guard stuck <= limits.spareWorkers else { return false }
         lock.with {
+            guard state != .stopped else { return }
             if workerCount.load(ordering: .relaxed) < limits.workers + stuck {
                 addWorkerLocked(isSpare: true)
             }
@@ -336,9 +363,21 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return true
     }
 
+    /// Hands what waits behind a stuck worker's step to all others: left in its own queues it
+    /// would be robbed only by one that has nothing else to do.
+    func rescue(_ worker: Worker) {
+        let core = worker.core
+        while let runnable = core.pointee.queue.pop() { injector.push(runnable) }
+        core.pointee.interrupted._withUnsafeGuaranteedRef {
+            while let runnable = $0.pop() { injector.push(runnable) }
+        }
+    }
+
     /// All spare workers are in use, and more workers than that are stuck.
     var isExhausted: Bool { stuckCount.load(ordering: .acquiring) > limits.spareWorkers }
 
+    /// Its step is over. The worker itself looks after each step whether it was marked; a
+    /// mark that comes after that look is taken back by the watch at its next tick.
     func workerCameBack(_ worker: WorkerPointer) {
         if worker.pointee.stuck.compareExchange(
             expected: true, desired: false, ordering: .acquiringAndReleasing

@@ -30,6 +30,8 @@ struct Lock: ~Copyable {
     }
 
     func lock() { pthread_mutex_lock(mutex) }
+    /// Takes it if nobody has it; never waits.
+    func `try`() -> Bool { pthread_mutex_trylock(mutex) == 0 }
     func unlock() { pthread_mutex_unlock(mutex) }
 }
 

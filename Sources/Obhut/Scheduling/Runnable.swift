@@ -44,8 +44,8 @@ struct Runnable: ~Copyable {
     var notify: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in }
 
     /// Called by the watch when its step has passed the host's `step_limit` and every
-    /// spare worker is in use (H3). Constant.
-    var overrun: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in }
+    /// spare worker is in use (H3), with the serial of the life whose step it is. Constant.
+    var overrun: @convention(c) (UnsafeMutableRawPointer, UInt64) -> Void = { _, _ in }
 
     @inline(__always)
     static func make(_ serial: UInt64, _ phase: Phase) -> UInt64 { serial << 8 | phase.rawValue }

@@ -17,6 +17,8 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     private static let slice = 2
     /// CPU nanoseconds in one step that count as stuck (H3).
     private static let stuckAfter: Int64 = 50_000_000
+    /// Between two ends for the step limit: the first may have been enough.
+    private static let overrunGrace: Int64 = 1_000_000_000
 
     private unowned let scheduler: Scheduler
     private let lock = Lock()
@@ -26,6 +28,7 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     private let dozing = Atomic<Bool>(false)
     private let sleepsUntil = Atomic<Int64>(.max)
     private var thread: pthread_t?  // start and stop only
+    private var lastOverrun = Int64.min / 2  // the watch's own
 
     init(scheduler: Scheduler) { self.scheduler = scheduler }
 
@@ -101,44 +104,75 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func inspect(now: Int64) {
-        for host in scheduler.hostsNow() where host.state == .started || host.state == .stopping {
-            let hasWork = host.hasWork()
-            var longest: (since: Int64, runnable: RunnablePointer)? = nil
-            host.withWorkers { worker in
-                // acquire: pairs with the release in `Worker.step`.
-                let raw = worker.core.pointee.running.load(ordering: .acquiring)
-                guard let runnable = RunnablePointer(bitPattern: raw) else { return }
-                let steps = worker.core.pointee.steps.load(ordering: .relaxed)
-                if steps != worker.watched.steps || worker.watched.ticks == 0 {
-                    worker.watched = .init(steps: steps, ticks: 1, cpuAtStart: -1, since: now)
-                } else {
-                    worker.watched.ticks += 1
-                }
-                let wanted = runnable.pointee.attention.load(ordering: .relaxed)
-                if wanted || (hasWork && worker.watched.ticks > Watch.slice) {
-                    interrupt(worker)
-                }
-                guard hasWork, worker.watched.ticks > Watch.slice else { return }
-                if worker.watched.cpuAtStart < 0 {
-                    worker.watched.cpuAtStart = obh_thread_cpu_time(worker.thread)
-                } else if obh_thread_cpu_time(worker.thread) - worker.watched.cpuAtStart
-                    >= Watch.stuckAfter
-                {
-                    if !host.markStuck(worker) || host.isExhausted {
-                        if longest == nil || worker.watched.since < longest!.since {
-                            longest = (worker.watched.since, runnable)
-                        }
-                    }
-                }
+        for host in scheduler.hostsNow() {
+            host.inspection.with {
+                if host.state == .started || host.state == .stopping { inspect(host, now: now) }
             }
-            if let longest, now - longest.since > host.limits.stepLimit {
-                longest.runnable.pointee.overrun(UnsafeMutableRawPointer(longest.runnable))
-            }
-            if hasWork { host.wakeSleeper() }
         }
     }
 
+    private func inspect(_ host: Host, now: Int64) {
+        let hasWork = host.hasWork()
+        var longest: Worker?
+        host.withWorkers { worker in
+            if look(at: worker, of: host, hasWork: hasWork, now: now),
+                longest == nil || worker.watched.since < longest!.watched.since
+            {
+                longest = worker
+            }
+        }
+        // One at a time: the end of the first may free a worker for all.
+        if let longest, now - longest.watched.since > host.limits.stepLimit,
+            now - lastOverrun > Watch.overrunGrace,
+            let runnable = RunnablePointer(
+                bitPattern: longest.core.pointee.running.load(ordering: .acquiring))
+        {
+            longest.watched.isOverrun = true
+            lastOverrun = now
+            runnable.pointee.overrun(UnsafeMutableRawPointer(runnable), longest.watched.serial)
+        }
+        if hasWork { host.wakeSleeper() }
+    }
+
+    /// - Returns: whether it is stuck and no spare worker is left for it.
+    private func look(at worker: Worker, of host: Host, hasWork: Bool, now: Int64) -> Bool {
+        let core = worker.core
+        // acquire: pairs with the release in `Worker.step`.
+        let running = core.pointee.running.load(ordering: .acquiring)
+        let steps = core.pointee.steps.load(ordering: .relaxed)
+        let isSameStep = steps == worker.watched.steps && worker.watched.ticks > 0
+        guard isSameStep, let runnable = RunnablePointer(bitPattern: running) else {
+            // A mark set while the step was ending: see `Host.workerCameBack`.
+            if core.pointee.stuck.load(ordering: .relaxed) { host.workerCameBack(core) }
+            worker.watched.ticks = 0
+            if let runnable = RunnablePointer(bitPattern: running) {
+                worker.watched = .init(
+                    steps: steps, ticks: 1, cpuAtStart: -1, since: now,
+                    serial: runnable.pointee.serial)
+                if runnable.pointee.attention.load(ordering: .relaxed) { interrupt(worker) }
+            }
+            return false
+        }
+        worker.watched.ticks += 1
+        let isLong = hasWork && worker.watched.ticks > Watch.slice
+        if isLong || runnable.pointee.attention.load(ordering: .relaxed) { interrupt(worker) }
+        if core.pointee.stuck.load(ordering: .relaxed) {
+            host.rescue(worker)
+            return host.isExhausted && !worker.watched.isOverrun
+        }
+        guard isLong else { return false }
+        let used = obh_thread_cpu_time(worker.thread)
+        if worker.watched.cpuAtStart < 0 {
+            worker.watched.cpuAtStart = used
+        } else if used - worker.watched.cpuAtStart >= Watch.stuckAfter {
+            return !host.markStuck(worker)
+        }
+        return false
+    }
+
     private func interrupt(_ worker: Worker) {
-        if case .signal = scheduler.preemption { obh_preempt_thread(worker.thread) }
+        if case .signal(let number) = scheduler.preemption {
+            obh_preempt_thread(worker.thread, number)
+        }
     }
 }

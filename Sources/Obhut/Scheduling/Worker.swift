@@ -93,7 +93,7 @@ enum Blocks {
 /// A worker thread of a host: takes runnables and runs them, one step at a time.
 final class Worker: @unchecked Sendable {  // `core` is the thread's own but for its atomics
     let core: WorkerPointer
-    let host: Host
+    unowned let host: Host  // which owns it, and joins its thread before it goes
     /// Spare workers run only while others are stuck (H3).
     let isSpare: Bool
     private(set) var thread = pthread_t()  // written before `started`
@@ -105,6 +105,10 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         var ticks = 0
         var cpuAtStart: Int64 = 0
         var since: Int64 = 0
+        /// Of the runnable, when the step was first seen.
+        var serial: UInt64 = 0
+        /// Its runnable was told that the step is over the limit.
+        var isOverrun = false
     }
 
     init(index: Int, host: Host, isSpare: Bool, seed: UInt64) {

@@ -1,0 +1,1 @@
+/* Empty: nothing calls this target by name, see hypotf.c. */

@@ -1,0 +1,151 @@
+// What an application consists of, checked.
+//
+// The law of entries:
+//
+// - An entry that exists is right: every reference in it names an entry of a fitting
+//   kind, every number is in its range, its Lua text compiles. Nobody checks again.
+// - Entries are immutable values, read by any thread, and know nothing of what runs.
+// - Durations are nanoseconds (`Int64`), sizes bytes (`Int`). A limit of 0 is "no limit",
+//   as in YAML; nil is "not given", and then whoever asks for the limit says whose default
+//   holds.
+// - `EntryKind` lists every kind of the design; `EntryDefinition` has a case for those of
+//   this version. A new kind is: a case there, its fields in `EntryReader+Kinds.swift`,
+//   its line in `isSupported`.
+
+enum EntryKind: String, CaseIterable, Sendable {
+    case processHost = "process.host"
+    case processLua = "process.lua"
+    case processNative = "process.native"
+    case processService = "process.service"
+    case supervisor = "supervisor"
+    case functionLua = "function.lua"
+    case libraryLua = "library.lua"
+    case libraryNative = "library.native"
+    case registryEntry = "registry.entry"
+
+    /// False for a kind that the design has and this version has not.
+    var isSupported: Bool {
+        switch self {
+        case .processHost, .processLua, .functionLua, .libraryLua, .registryEntry: true
+        case .processNative, .processService, .supervisor, .libraryNative: false
+        }
+    }
+
+    /// May have a `lifecycle`, and may be named in another's `depends_on`.
+    var isStartable: Bool {
+        switch self {
+        case .processHost, .processLua, .processNative, .processService, .supervisor: true
+        case .functionLua, .libraryLua, .libraryNative, .registryEntry: false
+        }
+    }
+
+    /// May be named under `imports`.
+    var isImportable: Bool { self == .libraryLua || self == .libraryNative }
+}
+
+struct Entry: Sendable {
+    let id: EntryID
+    let kind: EntryKind
+    var definition: EntryDefinition
+    /// The user's own, kept and shown; `.null` if there is none.
+    let meta: EntryValue
+    /// Where the entry begins in its YAML file.
+    let position: SourcePosition
+    /// Of every startable kind, with its defaults where YAML says nothing.
+    let lifecycle: Lifecycle?
+}
+
+enum EntryDefinition: Sendable {
+    case host(HostEntry)
+    case process(ProcessEntry)
+    case function(FunctionEntry)
+    case library(LuaCode)
+    case data(EntryValue)
+}
+
+/// `process.host`: a pool of workers.
+struct HostEntry: Equatable, Sendable {
+    /// OS threads.
+    var workers: Int
+    var maxProcesses = 0
+    /// Messages in one mailbox.
+    var mailboxLimit = 1_000_000
+    /// Bytes in one mailbox.
+    var mailboxBytes = 256 << 20
+    /// Bytes of one encoded payload; never 0.
+    var maxMessage = 16 << 20
+    /// The `memory_limit` of processes that have none of their own.
+    var processMemory = 256 << 20
+    var spareWorkers = 4
+    var stepLimit: Int64 = 5 * second
+}
+
+/// `process.lua`.
+struct ProcessEntry: Sendable {
+    let code: LuaCode
+    /// The function of the table that the source returns.
+    let method: String
+    /// Nil: the host's.
+    let memoryLimit: Int?
+    /// Where it runs as a service. Of an entry in `Application.startOrder` always given:
+    /// what `host:` names, or else the only host there is.
+    var host: EntryID?
+    /// Its arguments as a service.
+    let input: [EntryValue]
+}
+
+/// `function.lua`.
+struct FunctionEntry: Sendable {
+    let code: LuaCode
+    let method: String
+    /// Nil: the host's.
+    let memoryLimit: Int?
+}
+
+/// Lua text and what it may `require`.
+struct LuaCode: Sendable {
+    let source: LuaSource
+    /// Built-in modules, as listed, each once.
+    let modules: [String]
+    let imports: [LuaImport]
+}
+
+/// A name for `require`, and the library it stands for.
+struct LuaImport: Equatable, Sendable {
+    let name: String
+    let library: EntryID
+}
+
+struct LuaSource: Equatable, Sendable {
+    /// How Lua's messages call it: the file's path relative to the application folder, or
+    /// the entry's id if the text stands in the YAML.
+    let chunkName: String
+    let text: [UInt8]
+}
+
+/// When and how a startable entry starts and stops (SEMANTICS V1–V5).
+struct Lifecycle: Equatable, Sendable {
+    var autoStart = false
+    var startTimeout: Int64 = 10 * second
+    var stopTimeout: Int64 = 10 * second
+    var stableThreshold: Int64 = 5 * second
+    var dependsOn: [EntryID] = []
+    var restart = RestartPolicy()
+}
+
+struct RestartPolicy: Equatable, Sendable {
+    enum Policy: String, CaseIterable, Sendable {
+        case always
+        case onFailure = "on_failure"
+        case never
+    }
+
+    var policy = Policy.onFailure
+    var initialDelay: Int64 = 1 * second
+    var maxDelay: Int64 = 90 * second
+    var backoffFactor = 2.0
+    var jitter = 0.1
+    var maxAttempts = 0
+}
+
+private let second: Int64 = 1_000_000_000

@@ -1,0 +1,87 @@
+import Glibc
+import ObhutHeader
+
+/// What a call of the library said when it failed, for the person.
+struct LibraryError: Error {
+    let text: String
+}
+
+/// Calls a function of the library that reports through `obhut_error **` and throws what it reports.
+func attempt(_ call: (UnsafeMutablePointer<OpaquePointer?>) -> obhut_status) throws(LibraryError) {
+    var error: OpaquePointer?
+    let status = call(&error)
+    defer { obhut_error_free(error) }
+    if status != OBHUT_OK { throw LibraryError(status, error) }
+}
+
+extension LibraryError {
+    init(_ status: obhut_status, _ error: OpaquePointer?) {
+        text = String(cString: error == nil ? obhut_status_text(status) : obhut_error_text(error))
+    }
+}
+
+/// One application in one runtime: loaded, started, stopped, in this order, on the main thread.
+///
+/// What its processes print goes to standard output and its log to standard error, both as it comes.
+/// Nothing is freed: the command ends right after it stops.
+final class Application {
+    private let runtime: OpaquePointer
+    /// The command's own mailbox, from the start on. Waiting on it is how the command waits for anything.
+    private(set) var port: OpaquePointer?
+
+    /// Leaves with `misuse` and the list of the folder's faults if it has any.
+    init(folder: String) throws {
+        let config = obhut_config_new()
+        defer { obhut_config_free(config) }
+        obhut_config_set_output_sink(
+            config, { _, text, count in Output.standard.write(UnsafeRawBufferPointer(start: text, count: count)) },
+            nil, nil)
+        obhut_config_set_log_sink(
+            config, { _, _, text, count in Output.error.write(UnsafeRawBufferPointer(start: text, count: count)) },
+            nil, nil)
+        var runtime: OpaquePointer?
+        do {
+            try attempt { obhut_runtime_create(config, &runtime, $0) }
+            try attempt { obhut_runtime_load_folder(runtime, folder, $0) }
+        } catch {
+            complainPlainly(error.text)  // path:line:column first, as editors read it
+            throw ExitStatus.misuse
+        }
+        self.runtime = runtime!
+    }
+
+    /// `flags`: OBHUT_START_…
+    func start(_ flags: UInt32) throws {
+        do {
+            try attempt { obhut_runtime_start(runtime, flags, $0) }
+            try attempt { obhut_port_create(runtime, &port, $0) }
+        } catch {
+            complain(error.text)
+            stop()
+            throw ExitStatus.misuse
+        }
+        Interruption.wakes(port!)
+    }
+
+    /// Stops everything in its order, each part within its own deadline.
+    func stop() {
+        Interruption.stopsInOrder()
+        do {
+            try attempt { obhut_runtime_stop(runtime, -1, $0) }
+        } catch {
+            complain(error.text)
+        }
+    }
+
+    /// The next message for the command, or nil once something asked it to stop.
+    func receive() throws(LibraryError) -> OpaquePointer? {
+        while Interruption.status == nil {
+            var message: OpaquePointer?, error: OpaquePointer?
+            let status = obhut_port_receive(port, -1, &message, &error)
+            defer { obhut_error_free(error) }
+            if let message { return message }
+            if status != OBHUT_INTERRUPTED { throw LibraryError(status, error) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,68 @@
+import Glibc
+import Synchronization
+
+/// A descriptor that several threads write whole pieces of text to.
+///
+/// Unbuffered: what a process printed is out when `print` returns, whatever ends the command afterwards.
+/// After the first failed write the rest is dropped, and the command is asked to stop: a supervisor whose output
+/// goes nowhere, as in `obhut run | head`, should end like any other program in a pipe.
+final class Output: Sendable {
+    static let standard = Output(STDOUT_FILENO)
+    static let error = Output(STDERR_FILENO)
+
+    private struct State {
+        var atLineStart = true
+        var failed = false
+    }
+
+    private let descriptor: Int32
+    private let state = Mutex(State())
+
+    private init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    func write(_ text: String) {
+        var text = text
+        text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Writes `text` alone on its line, also after output that did not end its own.
+    func writeLine(_ text: String) {
+        let atLineStart = state.withLock { $0.atLineStart }
+        write((atLineStart ? "" : "\n") + text + "\n")
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) {
+        let problem: Int32? = state.withLock { state in
+            guard let last = bytes.last, !state.failed else { return nil }
+            if let problem = writeAll(bytes) {
+                state.failed = true
+                return problem
+            }
+            state.atLineStart = last == UInt8(ascii: "\n")
+            return nil
+        }
+        if let problem, descriptor == STDOUT_FILENO { Interruption.outputFailed(problem) }
+    }
+
+    /// Nil, or the errno of the write that failed.
+    private func writeAll(_ bytes: UnsafeRawBufferPointer) -> Int32? {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+                continue
+            }
+            let problem = errno
+            switch problem {
+            case EINTR: continue
+            case EAGAIN:
+                // Somebody we share the terminal with made it non-blocking.
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&waiting, 1, -1)
+            default: return problem
+            }
+        }
+        return nil
+    }
+}

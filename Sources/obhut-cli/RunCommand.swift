@@ -1,0 +1,41 @@
+import ArgumentParser
+import ObhutHeader
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run an application until SIGINT or SIGTERM.",
+        discussion: """
+            Starts what the application says to start by itself. The first SIGINT (Ctrl-C) or SIGTERM stops \
+            everything in reverse order, each within its own deadline, and the command ends with 0. A second one \
+            ends it at once, with 128 + the signal's number.
+
+            What the processes print goes to standard output, the log to standard error.
+
+            Examples:
+              obhut run              the application in this folder
+              obhut run shop
+            """)
+
+    @Argument(help: "The application's folder.", completion: .directory)
+    var dir = "."
+
+    func run() throws {
+        Interruption.watch()
+        let application = try Application(folder: dir)
+        // Asked while it loaded: nothing runs yet, so there is nothing to stop.
+        if let status = Interruption.status { throw status }
+        try application.start(OBHUT_START_ALL)
+        do {
+            // Nobody knows the command's port; it only waits.
+            while let message = try application.receive() { obhut_message_free(message) }
+        } catch {
+            complain(error.text)
+            application.stop()
+            throw ExitStatus.abnormal
+        }
+        application.stop()
+        // Having stopped in order because a signal asked for it is what `run` is for.
+        if let status = Interruption.status, !Interruption.bySignal { throw status }
+    }
+}
