@@ -78,6 +78,9 @@ extern __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initia
 
 /* A hook came due. 0: go on, 1: yield if possible, 2: the process dies (OBH_KILL_LETHAL). in_host > 0. */
 int32_t obh_interrupted(obh_vm *vm);
+/* Whether the process has to be killed. Called by the signal handler, but only when what it interrupted is liblua's own code
+ * with no Swift frame and no lock below it: so it may do what any function called from Lua may do, except to touch Lua. */
+int32_t obh_is_doomed(obh_vm *vm);
 /* Pushes the arguments of the method; answers how many. in_host > 0. */
 int32_t obh_push_arguments(obh_vm *vm, lua_State *L);
 /* The seams (T2): nanoseconds since 1970, nanoseconds of CPU time, and chance. */

@@ -23,7 +23,7 @@
 #endif
 #endif
 
-/* Nanoseconds that the hook has to end what is doomed, before the handler jumps out of liblua. */
+/* Nanoseconds that a hook has to run, before the handler thinks of jumping out of liblua. */
 enum { JUMP_AFTER = 10000000 };
 
 /* initial-exec: a handler must not be the first to touch a thread's lazily allocated block. */
@@ -57,6 +57,18 @@ static uintptr_t interrupted_at(void *context) {
 #endif
 }
 
+static int is_liblua(uintptr_t place) { return place >= obh_lua_text_begin && place < obh_lua_text_end; }
+
+/* Whether hooks that were armed long ago have not run: what runs is no Lua code. */
+static int is_stuck(obh_vm *vm) {
+    int64_t now = monotonic_now();
+    if (!vm->stuck_since || vm->stuck_hooks != vm->hooks) {
+        vm->stuck_since = now;
+        vm->stuck_hooks = vm->hooks;
+    }
+    return now - vm->stuck_since > JUMP_AFTER;
+}
+
 /* Leaves what was interrupted for good, with the signal open again. */
 static void jump_out(obh_vm *vm, int signal) {
     sigset_t set;
@@ -72,18 +84,10 @@ __attribute__((no_sanitize("thread"))) static void on_signal(int signal, siginfo
     if (vm && vm->current) {
         atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
         vm->ticked = 1;
-        /* Set here and not left to the hook, which does not run inside a C function. */
-        if (vm->doomed && *vm->doomed && !vm->kill) vm->kill = OBH_KILL_LETHAL;
         obh_arm(vm->current);
-        if (vm->kill) {
-            int64_t now = monotonic_now();
-            if (!vm->killed_at) vm->killed_at = now;
-            uintptr_t place = interrupted_at(context);
-            if (now - vm->killed_at > JUMP_AFTER && !vm->in_host && vm->jump && place >= obh_lua_text_begin &&
-                place < obh_lua_text_end) {
-                errno = saved;
-                jump_out(vm, signal);
-            }
+        if (is_stuck(vm) && !vm->in_host && vm->jump && is_liblua(interrupted_at(context))) {
+            if (!vm->kill && obh_is_doomed(vm)) vm->kill = OBH_KILL_LETHAL;
+            if (vm->kill) jump_out(vm, signal);
         }
     }
     const struct sigaction *previous = &installed[signal].previous;

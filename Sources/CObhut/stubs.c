@@ -25,6 +25,11 @@ __attribute__((weak)) int32_t obh_interrupted(obh_vm *vm) {
     return 1;
 }
 
+__attribute__((weak)) int32_t obh_is_doomed(obh_vm *vm) {
+    (void)vm;
+    return 0;
+}
+
 __attribute__((weak)) int32_t obh_push_arguments(obh_vm *vm, lua_State *L) {
     (void)vm, (void)L;
     return 0;

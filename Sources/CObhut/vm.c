@@ -351,6 +351,7 @@ int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
     /* Without the signal mask, which costs a system call: the handler opens its signal before it jumps. */
     if (sigsetjmp(jump, 0)) return left_by_jump(vm);
     vm->stack_base = __builtin_frame_address(0);
+    vm->stuck_since = 0;
     vm->fiber = fiber;
     vm->unyieldable = 0;
     vm->system_yield = OBH_YIELD_NONE;

@@ -1,8 +1,9 @@
 /* Interrupting Lua that computes (ARCHITECTURE D2): the signal, its handler, and the third rung of termination.
  *
  * The handler runs on the worker's own thread. It arms a hook on the lua_State that runs (`obh_vm.current`), which then
- * asks obh_interrupted. If the process is certain to die (`*vm->doomed`) and has been for more than 10 ms inside a C
- * function of liblua, it jumps out to obh_step_fiber, which answers OBH_FIBER_KILLED: whoever ticks a worker must go on
+ * asks obh_interrupted. When hooks have not run for more than 10 ms of ticks, the process is inside a C function of liblua;
+ * if the interrupted code is liblua's and no Swift is on the stack, the handler asks obh_is_doomed, and leaves the process
+ * for good if it is: obh_step_fiber answers OBH_FIBER_KILLED. So whoever ticks a worker because of a lethal signal goes on
  * ticking it every few milliseconds until the step has ended.
  */
 #ifndef OBH_PREEMPT_H

@@ -102,8 +102,6 @@ typedef struct obh_vm {
     struct lua_State *volatile current;    /* what runs right now: hooks are armed on it. NULL outside a step */
     void *process;                         /* the core's: its process slot */
     void *host;                            /* the Lua layer's: LuaProcess */
-    const volatile uint8_t *doomed;        /* NULL, or a byte in type-stable memory: not 0 when the process is
-                                              certain to be killed. Read by the signal handler (rung 3) */
     volatile uint8_t kill;                 /* OBH_KILL_*: a memory error at every instruction and trampoline */
     volatile uint8_t in_host;              /* > 0: Swift (or C that must not be jumped over) is on the stack */
     volatile uint8_t ticked;               /* set by the signal handler; the step loop looks at it between fibers */
@@ -114,7 +112,8 @@ typedef struct obh_vm {
     int32_t count_interval;                /* 0: preemption by signal. N: a hook each N instructions (T2) */
     int32_t bad_argument;                  /* see OBH_BAD_ARGUMENT */
     uint8_t call_failed;                   /* see OBH_TRY_BASE */
-    int64_t killed_at;                     /* monotonic ns when `kill` was first seen by the signal handler */
+    int64_t stuck_since;                   /* the handler's: when it first came since a hook ran, monotonic ns; 0: not yet */
+    uint64_t stuck_hooks;                  /* the handler's: `hooks` at that moment */
     void *volatile jump;                   /* the sigjmp_buf of obh_step_fiber; NULL outside */
     const char *stack_base;                /* where the C stack stood when the step began */
     obh_outcome outcome;

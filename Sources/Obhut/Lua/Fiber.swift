@@ -125,9 +125,8 @@ struct LuaProcess {
     @discardableResult
     mutating func ready(_ ticket: FiberTicket) -> Bool {
         let fiber = ticket.fiber
-        guard fiber.pointee.state == .parked, fiber.pointee.ticket == ticket.number else {
-            return false
-        }
+        guard isWaiting(ticket) else { return false }
+        if unwinding && fiber != main { return false }
         fiber.pointee.ticket &+= 1
         append(fiber)
         return true
@@ -210,7 +209,7 @@ struct LuaProcess {
                 lua.pointee.append(fiber)
                 return .interrupted
             case OBH_FIBER_ENDED:
-                if lua.pointee.ended(fiber, lua) { return .ended }
+                if ended(fiber, lua) { return .ended }
             default:
                 return .ended
             }
@@ -222,35 +221,43 @@ struct LuaProcess {
         return .waiting
     }
 
-    /// True when the process is over with it.
-    private mutating func ended(_ fiber: FiberPointer, _ lua: LuaProcessPointer) -> Bool {
+    /// True when the process is over with it. (Static: `conclude` reaches the same struct.)
+    private static func ended(_ fiber: FiberPointer, _ lua: LuaProcessPointer) -> Bool {
+        let vm = lua.pointee.vm
         fiber.pointee.state = .ended
-        if fiber == main {
+        if fiber == lua.pointee.main {
             concludeOnce(fiber, lua)
             return true
         }
-        if Int(vm.pointee.outcome.kind) == OBH_OUTCOME_RETURNED {
-            drop(fiber)
+        if lua.pointee.unwinding || Int(vm.pointee.outcome.kind) == OBH_OUTCOME_RETURNED {
+            lua.pointee.drop(fiber)
             return false
         }
         // An uncaught error, or process.exit: the whole process ends (P4), and main closes
         // its variables first (P7). The other fibers are dropped (P6).
         concludeOnce(fiber, lua)
-        if !main.pointee.started { return true }
-        unwinding = true
+        if !lua.pointee.main.pointee.started { return true }
         vm.pointee.exiting = 1
         vm.pointee.exit_pending = 1
-        readyHead = nil
-        readyTail = nil
-        append(main)
+        lua.pointee.unwind()
         return false
     }
 
-    private mutating func concludeOnce(_ fiber: FiberPointer, _ lua: LuaProcessPointer) {
-        if concluded { return }
-        concluded = true
+    /// From now on only `main` runs.
+    private mutating func unwind() {
+        unwinding = true
+        main.pointee.ticket &+= 1
+        readyHead = nil
+        readyTail = nil
+        append(main)
+    }
+
+    private static func concludeOnce(_ fiber: FiberPointer, _ lua: LuaProcessPointer) {
+        if lua.pointee.concluded { return }
+        lua.pointee.concluded = true
+        let vm = lua.pointee.vm
         obh_host_enter(vm)
-        conclude(lua, fiber)
+        lua.pointee.conclude(lua, fiber)
         obh_host_leave(vm)
     }
 }
