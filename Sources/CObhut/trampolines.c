@@ -89,6 +89,17 @@ static const lua_KFunction continuations[operation_count] = {
 #include "functions.def"
 };
 
+/* After a protected call that a Swift function asked for: the context is its operation, and vm->exiting at its entry. */
+static int tried(lua_State *L, int status, lua_KContext context) {
+    obh_vm *vm = obh_vm_of(L);
+    vm->call_failed = status != LUA_OK && status != LUA_YIELD;
+    if (vm->call_failed) {
+        if (obh_must_stop(vm)) obh_stop_here(vm, L);
+        if (obh_passes_on(vm, context & 1)) obh_raise_uncatchable(vm, L);
+    }
+    return continuations[context >> 1](L, LUA_OK, context >> 1);
+}
+
 int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
     if (obh_must_stop(vm) || obh_memory_exceeded(vm, L)) {
         lua_settop(L, 0);
@@ -114,6 +125,10 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
         lua_settop(L, 0);
         obh_raise_uncatchable(vm, L);
     default:
+        if (code <= OBH_TRY_BASE) {
+            lua_KContext context = (lua_KContext)number << 1 | (vm->exiting != 0);
+            return tried(L, lua_pcallk(L, OBH_TRY_BASE - code, LUA_MULTRET, 0, context, tried), context);
+        }
         lua_callk(L, OBH_CALL_BASE - code, LUA_MULTRET, number, continuations[number]);
         return continuations[number](L, LUA_OK, number);
     }
@@ -133,7 +148,7 @@ static const char *const type_names[obh_type_count] = {
 /* The __gc of collected types: no Swift is called, the handle is only noted. */
 static int collected(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
-    const uint64_t *block = lua_touserdata(L, 1);
+    uint64_t *block = lua_touserdata(L, 1);
     if (!block || lua_rawlen(L, 1) < 2 * sizeof *block || !block[1]) return 0;
     if (vm->collected_count == vm->collected_capacity) {
         uint32_t capacity = vm->collected_capacity ? vm->collected_capacity * 2 : 16;
@@ -143,6 +158,7 @@ static int collected(lua_State *L) {
         vm->collected_capacity = capacity;
     }
     vm->collected[vm->collected_count++] = block[1];
+    block[1] = 0; /* a key of a weak table is still to be seen once more */
     return 0;
 }
 

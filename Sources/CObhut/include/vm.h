@@ -35,9 +35,11 @@ enum {
     OBH_EXIT = -6,         /* the process ends normally: unwinds the fiber from any depth */
     OBH_BAD_TYPE = -7,     /* like BAD_ARGUMENT, the string is the expected type:
                               "(string expected, got nil)" */
-    OBH_CALL_BASE = -16    /* OBH_CALL_BASE - n: calls the function that lies below the top n values with
+    OBH_CALL_BASE = -16,   /* OBH_CALL_BASE - n: calls the function that lies below the top n values with
                               them; obh_resume_<name> is then called with its results above what lay
                               below the function. Only for functions marked BLOCKING */
+    OBH_TRY_BASE = -0x100000 /* OBH_TRY_BASE - n: the same in a protected call: when it fails, vm->call_failed is
+                              set and the error value is its only result */
 };
 
 /* ---- Why a VM runs no more code of its own -------------------------------- */
@@ -109,6 +111,7 @@ typedef struct obh_vm {
     uint8_t exit_pending;                  /* the current fiber has still to begin unwinding */
     int32_t count_interval;                /* 0: preemption by signal. N: a hook each N instructions (T2) */
     int32_t bad_argument;                  /* see OBH_BAD_ARGUMENT */
+    uint8_t call_failed;                   /* see OBH_TRY_BASE */
     int64_t stuck_since;                   /* the handler's: when it first came since a hook ran, monotonic ns; 0: not yet */
     uint64_t stuck_hooks;                  /* the handler's: `hooks` at that moment */
     void *volatile jump;                   /* the sigjmp_buf of obh_step_fiber; NULL outside */

@@ -23,6 +23,19 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// that somebody watches it or is linked to it (F5). Set before the first spawn.
     var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ isSeen: Bool) -> Void)?
 
+    /// What the ids in `spawn` mean, and where lines of `print` go. Set before the first spawn;
+    /// any thread calls them. Whoever sets the first keeps its definitions as long as this lives.
+    var resolveDefinition: (_ id: String) -> DefinitionLookup = { _ in .notFound }
+    var resolveHost: (_ id: String) -> Host? = { _ in nil }
+    var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
+
+    enum DefinitionLookup {
+        case found(ProcessDefinition)
+        case notFound
+        /// The entry is of another kind.
+        case notAProcess(kind: String)
+    }
+
     /// Text before the number in the pid of a port.
     static let portHost = "obhut:port"
 
