@@ -63,8 +63,6 @@ let package = Package(
             name: "obhut-cli",
             dependencies: ["ObhutHeader", "CGlibcFloor", .product(name: "ArgumentParser", package: "swift-argument-parser")]
                 + (packaging ? [] : ["Obhut"]),
-            // To come with the header's runtime section: .define("OBHUT_RUNTIME_API") turns run, exec and check on.
-            swiftSettings: [],
             linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
         .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),
     ],

@@ -1,2 +1,172 @@
+/* See preempt.h. */
+#define _GNU_SOURCE
+#undef _FORTIFY_SOURCE /* its longjmp check does not like jumps out of signal handlers */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "internal.h"
 #include "preempt.h"
-void obh_preempt_thread(pthread_t thread) { (void)thread; }
+
+#if defined(__SANITIZE_THREAD__)
+#define OBH_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OBH_TSAN 1
+#endif
+#endif
+
+/* Nanoseconds that a hook has to run, before the handler thinks of jumping out of liblua. */
+enum { JUMP_AFTER = 10000000 };
+
+/* initial-exec: a handler must not be the first to touch a thread's lazily allocated block. */
+__thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec")));
+
+static atomic_ulong ticks;
+
+/* ---- Installing ---------------------------------------------------------------------- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    int count;                 /* guarded by lock */
+    struct sigaction previous; /* written before the handler is installed, then read only */
+} installed[65];
+
+static int64_t monotonic_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static uintptr_t interrupted_at(void *context) {
+    const ucontext_t *machine = context;
+#if defined(__x86_64__)
+    return (uintptr_t)machine->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)machine->uc_mcontext.pc;
+#else
+    (void)machine;
+    return 0; /* the third rung is not available */
+#endif
+}
+
+static int is_liblua(uintptr_t place) { return place >= obh_lua_text_begin && place < obh_lua_text_end; }
+
+/* Whether hooks that were armed long ago have not run: what runs is no Lua code. */
+static int is_stuck(obh_vm *vm) {
+    int64_t now = monotonic_now();
+    if (!vm->stuck_since || vm->stuck_hooks != vm->hooks) {
+        vm->stuck_since = now;
+        vm->stuck_hooks = vm->hooks;
+    }
+    return now - vm->stuck_since > JUMP_AFTER;
+}
+
+/* Leaves what was interrupted for good, with the signal open again. */
+static void jump_out(obh_vm *vm, int signal) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    siglongjmp(*(sigjmp_buf *)vm->jump, 1);
+}
+
+__attribute__((no_sanitize("thread"))) static void on_signal(int signal, siginfo_t *info, void *context) {
+    int saved = errno;
+    obh_vm *vm = obh_running_vm;
+    if (vm && vm->current) {
+        atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
+        vm->ticked = 1;
+        obh_arm(vm->current);
+        if (is_stuck(vm) && !vm->in_host && vm->jump && is_liblua(interrupted_at(context))) {
+            if (!vm->kill && obh_is_doomed(vm)) vm->kill = OBH_KILL_LETHAL;
+            if (vm->kill) jump_out(vm, signal);
+        }
+    }
+    const struct sigaction *previous = &installed[signal].previous;
+    if (previous->sa_flags & SA_SIGINFO) {
+        if (previous->sa_sigaction) previous->sa_sigaction(signal, info, context);
+    } else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {
+        previous->sa_handler(signal);
+    }
+    errno = saved;
+}
+
+#if defined(OBH_TSAN) && defined(__x86_64__)
+/* ThreadSanitizer puts signals off until the next call it intercepts, which computing Lua never makes: the handler is
+ * installed behind its back. */
+struct kernel_action {
+    void (*handler)(int, siginfo_t *, void *);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+};
+__attribute__((naked)) static void restore(void) { __asm__("mov $15, %eax\n\tsyscall"); }
+
+static int set_handler(int signal) {
+    struct kernel_action action = {on_signal, SA_RESTART | SA_SIGINFO | 0x04000000 /* SA_RESTORER */, restore, 0};
+    return (int)syscall(SYS_rt_sigaction, signal, &action, NULL, 8);
+}
+static int is_set(int signal) {
+    struct kernel_action action;
+    return !syscall(SYS_rt_sigaction, signal, NULL, &action, 8) && action.handler == on_signal;
+}
+#else
+static int set_handler(int signal) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_RESTART | SA_SIGINFO;
+    return sigaction(signal, &action, NULL);
+}
+static int is_set(int signal) {
+    struct sigaction action;
+    return !sigaction(signal, NULL, &action) && (action.sa_flags & SA_SIGINFO) && action.sa_sigaction == on_signal;
+}
+#endif
+
+int obh_preempt_install(int signal) {
+    if (signal <= 0 || signal >= 65) return EINVAL;
+    int result = 0;
+    pthread_mutex_lock(&lock);
+    if (installed[signal].count == 0) {
+        struct sigaction previous;
+        if (sigaction(signal, NULL, &previous)) result = errno;
+        if (!result) installed[signal].previous = previous;
+        if (!result && set_handler(signal)) result = errno;
+    }
+    if (!result) installed[signal].count++;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+void obh_preempt_uninstall(int signal) {
+    pthread_mutex_lock(&lock);
+    /* Another one that was installed over ours, and chains to it, is left alone. */
+    if (installed[signal].count > 0 && --installed[signal].count == 0 && is_set(signal)) {
+        sigaction(signal, &installed[signal].previous, NULL);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+int obh_preempt_reinstall(int signal) {
+    int replaced = 0;
+    pthread_mutex_lock(&lock);
+    if (installed[signal].count > 0 && !is_set(signal)) {
+        replaced = 1;
+        set_handler(signal);
+    }
+    pthread_mutex_unlock(&lock);
+    return replaced;
+}
+
+void obh_preempt_thread(pthread_t thread, int signal) { pthread_kill(thread, signal); }
+
+unsigned long obh_preempt_ticks(void) { return atomic_load_explicit(&ticks, memory_order_relaxed); }

@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 import ObhutHeader
 
@@ -61,4 +60,3 @@ struct Arguments {
         return json + "\""
     }
 }
-#endif

@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 
 struct CheckCommand: ParsableCommand {
@@ -24,4 +23,3 @@ struct CheckCommand: ParsableCommand {
         Output.standard.writeLine("\(dir): no faults found")
     }
 }
-#endif

@@ -26,13 +26,7 @@ struct Command: ParsableCommand {
               128+n  ended by signal n
             """,
         version: "obhut \(String(cString: obhut_version()))",
-        subcommands: subcommands)
-
-    #if OBHUT_RUNTIME_API
-        private static let subcommands: [ParsableCommand.Type] = [RunCommand.self, ExecCommand.self, CheckCommand.self]
-    #else
-        private static let subcommands: [ParsableCommand.Type] = []
-    #endif
+        subcommands: [RunCommand.self, ExecCommand.self, CheckCommand.self])
 
     static func main() {
         guard obhut_abi_version() == UInt32(OBHUT_ABI_VERSION) else {

@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 import Glibc
 import ObhutHeader
@@ -69,11 +68,11 @@ struct ExecCommand: ParsableCommand {
         Interruption.watch()
         let application = try Application(folder: folder)
         if let status = Interruption.status { throw status }
-        try application.start(UInt32(OBHUT_START_HOSTS))
+        try application.start(OBHUT_START_HOSTS)
 
         let outcome: Outcome?
         do {
-            let pid = try spawn(id, arguments, application.port)
+            let pid = try spawn(id, arguments, application)
             outcome = try waitForEnd(of: pid, application)
         } catch {
             complain(error.text)
@@ -97,13 +96,14 @@ struct ExecCommand: ParsableCommand {
         case error(String)
     }
 
-    private func spawn(_ id: String, _ arguments: Arguments, _ port: OpaquePointer) throws(LibraryError) -> obhut_pid {
+    private func spawn(_ id: String, _ arguments: Arguments, _ application: Application)
+        throws(LibraryError) -> obhut_pid
+    {
         var pid: obhut_pid = 0
-        let flags = UInt32(OBHUT_SPAWN_MONITORED)
+        let flags = OBHUT_SPAWN_MONITORED
         try attempt { error in
             arguments.withPayload { bytes, count in
-                if let host { obhut_port_spawn(port, id, host, bytes, count, flags, &pid, error) }
-                else { obhut_port_spawn(port, id, nil, bytes, count, flags, &pid, error) }
+                obhut_port_spawn(application.port, id, host, bytes, count, flags, &pid, error)
             }
         }
         return pid
@@ -120,9 +120,9 @@ struct ExecCommand: ParsableCommand {
     }
 
     private func outcome(_ message: OpaquePointer) throws(LibraryError) -> Outcome {
-        var bytes: UnsafeRawPointer?, count = 0, error: UnsafePointer<CChar>?
-        guard obhut_message_result(message, &bytes, &count, &error) else {
-            return .error(error.map { String(cString: $0) } ?? "unknown")
+        var bytes: UnsafeRawPointer?, count = 0, text: UnsafePointer<CChar>?
+        guard obhut_message_result(message, &bytes, &count, &text) else {
+            return .error(text.map { String(cString: $0) } ?? "unknown")
         }
         var json: UnsafeMutablePointer<CChar>?, length = 0
         try attempt { obhut_payload_to_json(bytes, count, &json, &length, $0) }
@@ -130,4 +130,3 @@ struct ExecCommand: ParsableCommand {
         return .value(json: String(decoding: UnsafeRawBufferPointer(start: json, count: length), as: UTF8.self))
     }
 }
-#endif

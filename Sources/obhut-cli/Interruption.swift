@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import Glibc
 import ObhutHeader
 import Synchronization
@@ -83,4 +82,3 @@ enum Interruption {
         return first
     }
 }
-#endif

@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import Glibc
 import ObhutHeader
 
@@ -12,54 +11,59 @@ func attempt(_ call: (UnsafeMutablePointer<OpaquePointer?>) -> obhut_status) thr
     var error: OpaquePointer?
     let status = call(&error)
     defer { obhut_error_free(error) }
-    guard status != 0 else { return }
-    let text = error.flatMap { obhut_error_text($0) } ?? obhut_status_text(status)
-    throw LibraryError(text: text.map { String(cString: $0) } ?? "status \(status)")
+    if status != OBHUT_OK { throw LibraryError(status, error) }
 }
 
-/// One application in one runtime: made, loaded, started, stopped, in this order, on the main thread.
+extension LibraryError {
+    init(_ status: obhut_status, _ error: OpaquePointer?) {
+        text = String(cString: error == nil ? obhut_status_text(status) : obhut_error_text(error))
+    }
+}
+
+/// One application in one runtime: loaded, started, stopped, in this order, on the main thread.
 ///
-/// Its processes' output goes to standard output and its log to standard error, both as it comes.
-/// There is no `deinit`: the command ends right after it stops, and a runtime must not be freed while a fault
-/// elsewhere unwinds.
+/// What its processes print goes to standard output and its log to standard error, both as it comes.
+/// Nothing is freed: the command ends right after it stops.
 final class Application {
     private let runtime: OpaquePointer
-    /// The command's own mailbox. Waiting on it is how the command waits for anything.
-    let port: OpaquePointer
+    /// The command's own mailbox, from the start on. Waiting on it is how the command waits for anything.
+    private(set) var port: OpaquePointer?
 
-    /// Loads the folder and leaves with `misuse` and the list of its faults if it has any.
+    /// Leaves with `misuse` and the list of the folder's faults if it has any.
     init(folder: String) throws {
         let config = obhut_config_new()
         defer { obhut_config_free(config) }
-        var runtime: OpaquePointer?, port: OpaquePointer?
+        obhut_config_set_output_sink(
+            config, { _, text, count in Output.standard.write(UnsafeRawBufferPointer(start: text, count: count)) },
+            nil, nil)
+        obhut_config_set_log_sink(
+            config, { _, _, text, count in Output.error.write(UnsafeRawBufferPointer(start: text, count: count)) },
+            nil, nil)
+        var runtime: OpaquePointer?
         do {
-            obhut_config_set_output_sink(
-                config, { _, bytes, count in Output.standard.write(UnsafeRawBufferPointer(start: bytes, count: count)) },
-                nil, nil)
-            obhut_config_set_log_sink(config, { _, level, text, count in Application.log(level, text, count) }, nil, nil)
             try attempt { obhut_runtime_create(config, &runtime, $0) }
             try attempt { obhut_runtime_load_folder(runtime, folder, $0) }
-            try attempt { obhut_port_create(runtime, &port, $0) }
         } catch {
             complainPlainly(error.text)  // path:line:column first, as editors read it
             throw ExitStatus.misuse
         }
         self.runtime = runtime!
-        self.port = port!
-        Interruption.wakes(self.port)
     }
 
+    /// `flags`: OBHUT_START_…
     func start(_ flags: UInt32) throws {
         do {
             try attempt { obhut_runtime_start(runtime, flags, $0) }
+            try attempt { obhut_port_create(runtime, &port, $0) }
         } catch {
             complain(error.text)
             stop()
             throw ExitStatus.misuse
         }
+        Interruption.wakes(port!)
     }
 
-    /// Stops everything in its order. The library bounds how long that takes.
+    /// Stops everything in its order, each part within its own deadline.
     func stop() {
         Interruption.stopsInOrder()
         do {
@@ -76,16 +80,8 @@ final class Application {
             let status = obhut_port_receive(port, -1, &message, &error)
             defer { obhut_error_free(error) }
             if let message { return message }
-            guard status == OBHUT_INTERRUPTED || status == OBHUT_TIMEOUT else {
-                let text = error.flatMap { obhut_error_text($0) } ?? obhut_status_text(status)
-                throw LibraryError(text: text.map { String(cString: $0) } ?? "status \(status)")
-            }
+            if status != OBHUT_INTERRUPTED { throw LibraryError(status, error) }
         }
         return nil
     }
-
-    private static func log(_ level: Int32, _ text: UnsafePointer<CChar>?, _ count: Int) {
-        Output.error.write(UnsafeRawBufferPointer(start: text, count: count))
-    }
 }
-#endif

@@ -41,9 +41,7 @@ final class Output: Sendable {
             state.atLineStart = last == UInt8(ascii: "\n")
             return nil
         }
-        #if OBHUT_RUNTIME_API
-            if let problem, descriptor == STDOUT_FILENO { Interruption.outputFailed(problem) }
-        #endif
+        if let problem, descriptor == STDOUT_FILENO { Interruption.outputFailed(problem) }
     }
 
     /// Nil, or the errno of the write that failed.

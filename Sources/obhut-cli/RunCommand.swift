@@ -1,4 +1,3 @@
-#if OBHUT_RUNTIME_API
 import ArgumentParser
 import ObhutHeader
 
@@ -26,11 +25,12 @@ struct RunCommand: ParsableCommand {
         let application = try Application(folder: dir)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
-        try application.start(UInt32(OBHUT_START_ALL))
+        try application.start(OBHUT_START_ALL)
         do {
+            // Nobody knows the command's port; it only waits.
             while let message = try application.receive() { obhut_message_free(message) }
         } catch {
-            complain("\(error)")
+            complain(error.text)
             application.stop()
             throw ExitStatus.abnormal
         }
@@ -39,4 +39,3 @@ struct RunCommand: ParsableCommand {
         if let status = Interruption.status, !Interruption.bySignal { throw status }
     }
 }
-#endif

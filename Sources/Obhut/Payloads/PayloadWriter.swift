@@ -12,6 +12,8 @@ import Glibc
 struct PayloadWriter: ~Copyable {
     /// Nil until the first byte if nothing was reserved (or there was no memory for it).
     private var buffer: UnsafeMutableRawPointer?
+    /// The buffer, or one that it has outgrown, is the caller's: never freed here.
+    private let borrowed: UnsafeMutableRawPointer?
     private var capacity: Int
     /// Appends may go up to here without asking: `min(capacity, limit)`, and 0 once overflowed, so
     /// that the fast path has one comparison for room, limit and overflow together.
@@ -30,6 +32,7 @@ struct PayloadWriter: ~Copyable {
     init(limit: Int = .max, reserving: Int = 256) {
         let wanted = max(0, min(reserving, limit))
         buffer = wanted > 0 ? malloc(wanted) : nil
+        borrowed = nil
         capacity = buffer == nil ? 0 : wanted
         end = capacity
         count = 0
@@ -37,7 +40,20 @@ struct PayloadWriter: ~Copyable {
         self.limit = limit
     }
 
-    deinit { free(buffer) }
+    /// Begins in memory of the caller's, which outlives the writer; memory of its own comes when that is full.
+    init(limit: Int, borrowing memory: UnsafeMutableRawBufferPointer) {
+        buffer = memory.baseAddress
+        borrowed = memory.baseAddress
+        capacity = memory.count
+        end = min(capacity, limit)
+        count = 0
+        overflowed = false
+        self.limit = limit
+    }
+
+    deinit {
+        if buffer != borrowed { free(buffer) }
+    }
 
     /// What is written so far; borrowed, valid until the next mutation.
     var bytes: UnsafeRawBufferPointer {
@@ -46,7 +62,7 @@ struct PayloadWriter: ~Copyable {
 
     /// Empties the writer and clears `overflowed`; keeps the buffer unless it grew past 1 MiB.
     mutating func removeAll() {
-        if capacity > Self.keptCapacity {
+        if capacity > Self.keptCapacity && buffer != borrowed {
             free(buffer)
             buffer = nil
             capacity = 0
@@ -89,7 +105,9 @@ struct PayloadWriter: ~Copyable {
         // Doubling keeps the copies linear in the final size; never reserve past the limit.
         let doubled = capacity > Int.max / 2 ? needed : capacity * 2
         let wanted = max(needed, min(max(doubled, 64), limit))
-        guard let larger = realloc(buffer, wanted) else { return overflow() }
+        let outgrown = buffer == borrowed ? borrowed : nil
+        guard let larger = realloc(outgrown == nil ? buffer : nil, wanted) else { return overflow() }
+        if let outgrown { memcpy(larger, outgrown, count) }
         buffer = larger
         capacity = wanted
         end = min(capacity, limit)

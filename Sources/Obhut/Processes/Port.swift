@@ -87,6 +87,8 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         return result
     }
 
+    func isOpen(as pid: Pid) -> Bool { lock.with { living == pid } }
+
     /// The next message or event in order of arrival; the caller releases it.
     /// - Parameter timeout: nanoseconds; negative: for ever, 0: not at all.
     func receive(as pid: Pid, timeout: Int64) throws(Failure) -> SignalPointer {

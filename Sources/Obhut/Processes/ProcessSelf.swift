@@ -173,6 +173,8 @@ extension ProcessSystem {
         }
         child.pointee.pid = pid
         child.pointee.definition = definition
+        child.pointee.definitionWord.store(
+            UInt(bitPattern: Unmanaged.passUnretained(definition).toOpaque()), ordering: .releasing)
         child.pointee.startedAt = clock.now
         child.pointee.runnable.run = ProcessPointer.runFunction
         child.pointee.runnable.overrun = ProcessPointer.overrunFunction

@@ -55,6 +55,16 @@ struct ProcessSlot: ~Copyable {
     /// Whether the name registry has a name of this process; written under its lock.
     let hasNames = Atomic<Bool>(false)
 
+    /// The definition of the present life, for others to read its id: unretained.
+    let definitionWord = Atomic<UInt>(0)
+
+    /// The id of the entry that runs here; any thread. Definitions outlive the processes that
+    /// run them (see `ProcessSystem.resolveDefinition`). Nil for a port.
+    var entryID: String? {
+        guard let raw = UnsafeRawPointer(bitPattern: definitionWord.load(ordering: .acquiring)) else { return nil }
+        return Unmanaged<ProcessDefinition>.fromOpaque(raw).takeUnretainedValue().id
+    }
+
     // MARK: Constant
 
     /// The `Port` of this slot, retained; nil in a slot of a host.

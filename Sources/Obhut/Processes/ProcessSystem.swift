@@ -23,6 +23,19 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// that somebody watches it or is linked to it (F5). Set before the first spawn.
     var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ isSeen: Bool) -> Void)?
 
+    /// What the ids in `spawn` mean, and where lines of `print` go. Set before the first spawn;
+    /// any thread calls them. Whoever sets the first keeps its definitions as long as this lives.
+    var resolveDefinition: (_ id: String) -> DefinitionLookup = { _ in .notFound }
+    var resolveHost: (_ id: String) -> Host? = { _ in nil }
+    var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
+
+    enum DefinitionLookup {
+        case found(ProcessDefinition)
+        case notFound
+        /// The entry is of another kind.
+        case notAProcess(kind: String)
+    }
+
     /// Text before the number in the pid of a port.
     static let portHost = "obhut:port"
 
@@ -214,16 +227,23 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
     }
 
-    /// Waits until at most `count` processes live, or until `deadline`
-    /// (nanoseconds, monotonic; nil: for ever). Not in simulation.
-    func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
-        aliveWaiters.add(1, ordering: .sequentiallyConsistent)
-        defer { aliveWaiters.subtract(1, ordering: .sequentiallyConsistent) }
-        return aliveLock.with {
-            while aliveCount > count {
-                if !aliveChanged.wait(aliveLock, until: deadline) { return aliveCount <= count }
-            }
-            return true
+    /// Waits until a process has ended, or until `deadline` (nanoseconds, monotonic), unless
+    /// `isOver` holds already: it is asked where no end can be missed. Not in simulation.
+    func waitForAnEnd(until deadline: Int64, unless isOver: () -> Bool) {
+        _ = aliveWaiters.add(1, ordering: .sequentiallyConsistent)
+        defer { _ = aliveWaiters.subtract(1, ordering: .sequentiallyConsistent) }
+        aliveLock.with {
+            if !isOver() { aliveChanged.wait(aliveLock, until: deadline) }
         }
+    }
+
+    /// Waits until at most `count` processes live, or until `deadline` (nil: for ever).
+    /// - Returns: false when the deadline has passed.
+    func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
+        while aliveCount > count {
+            if let deadline, clock.now >= deadline { return false }
+            waitForAnEnd(until: deadline ?? clock.now + 1_000_000_000) { aliveCount <= count }
+        }
+        return true
     }
 }

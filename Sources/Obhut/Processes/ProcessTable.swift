@@ -17,35 +17,9 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
     private static let chunkCount = (Pid.maxSlot + 1) / chunkSize
     private let lock = Lock()
     /// Free slots of the ports and of each host, by `Host.index`; guarded by lock.
-    private var free: [Ring] = []
+    private var free: [SlotRing] = []
     private var made = 1  // guarded by lock; slot 0 is never used, so that pid 0 is no process
     private let madeCount = Atomic<Int>(1)  // copy of `made` for readers
-
-    /// Slot numbers, first in, first out.
-    private struct Ring {
-        var slots = [UInt32](repeating: 0, count: 256)
-        var head = 0
-        var count = 0
-
-        mutating func append(_ slot: UInt32) {
-            if count == slots.count {
-                var larger = [UInt32](repeating: 0, count: count * 2)
-                for i in 0..<count { larger[i] = slots[(head + i) & (count - 1)] }
-                slots = larger
-                head = 0
-            }
-            slots[(head + count) & (slots.count - 1)] = slot
-            count += 1
-        }
-
-        mutating func removeFirst() -> UInt32? {
-            guard count > 0 else { return nil }
-            let slot = slots[head]
-            head = (head + 1) & (slots.count - 1)
-            count -= 1
-            return slot
-        }
-    }
 
     init(system: ProcessSystem) {
         self.system = system
@@ -90,7 +64,7 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
     func acquire(for host: Host?) -> (slot: ProcessPointer, pid: Pid)? {
         let pool = host?.index ?? 0
         return lock.with {
-            while free.count <= pool { free.append(Ring()) }
+            while free.count <= pool { free.append(SlotRing()) }
             let number: Int
             // A few are always kept back, so that a number is not used again at once.
             if free[pool].count > 64 || made > Pid.maxSlot, let first = free[pool].removeFirst() {

@@ -171,6 +171,8 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func interrupt(_ worker: Worker) {
-        if case .signal = scheduler.preemption { obh_preempt_thread(worker.thread) }
+        if case .signal(let number) = scheduler.preemption {
+            obh_preempt_thread(worker.thread, number)
+        }
     }
 }

@@ -1,0 +1,218 @@
+/* All of a process's Lua memory.
+ *
+ * Blocks up to 512 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
+ * process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped at once:
+ * the end of a process is obh_arena_drop, never lua_close.
+ *
+ * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
+ * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. Nothing
+ * is refused while Swift is on the stack (`in_host`): there the trampoline looks at the limit on its way out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define OBH_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define OBH_ASAN 1
+#endif
+
+/* Under AddressSanitizer a free small block is poisoned but for the link to the next one. */
+#ifdef OBH_ASAN
+#include <sanitizer/asan_interface.h>
+#define CLOSE_BLOCK(block, size) __asan_poison_memory_region((char *)(block) + sizeof(void *), (size) - sizeof(void *))
+#define OPEN_BLOCK(block, size) __asan_unpoison_memory_region(block, size)
+#else
+#define CLOSE_BLOCK(block, size) ((void)0)
+#define OPEN_BLOCK(block, size) ((void)0)
+#endif
+
+enum { UNIT = 16, SMALL = OBH_SMALL_CLASSES * UNIT, FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
+
+/* What malloc keeps beside each of its blocks. */
+enum { MALLOC_OVERHEAD = 16 };
+
+struct chunk {
+    struct chunk *next;
+    size_t size;
+};
+
+struct large {
+    struct large *next;
+    struct large **link; /* what points to this one */
+};
+
+static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
+
+static inline void put_free(obh_arena *arena, void *block, size_t n) {
+    *(void **)block = arena->free_lists[n];
+    arena->free_lists[n] = block;
+    arena->free_classes |= 1u << (n - 1);
+    CLOSE_BLOCK(block, n * UNIT);
+}
+
+static inline void *take_free(obh_arena *arena, size_t n) {
+    void *block = arena->free_lists[n];
+    OPEN_BLOCK(block, n * UNIT);
+    arena->free_lists[n] = *(void **)block;
+    if (!arena->free_lists[n]) arena->free_classes &= ~(1u << (n - 1));
+    return block;
+}
+
+void obh_arena_init(obh_arena *arena, size_t limit) {
+    memset(arena, 0, sizeof *arena);
+    arena->limit = limit ? limit : SIZE_MAX;
+}
+
+void obh_arena_drop(obh_arena *arena) {
+    for (struct large *block = arena->large, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    for (struct chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        OPEN_BLOCK(chunk, chunk->size);
+        free(chunk);
+    }
+    memset(arena, 0, sizeof *arena);
+}
+
+/* Gives what is left of the newest chunk to the free lists. */
+static void retire_bump(obh_arena *arena) {
+    while (arena->bump < arena->bump_end) {
+        size_t n = (size_t)(arena->bump_end - arena->bump) / UNIT;
+        if (n > OBH_SMALL_CLASSES) n = OBH_SMALL_CLASSES;
+        put_free(arena, arena->bump, n);
+        arena->bump += n * UNIT;
+    }
+}
+
+/* A block of n units when its own free list is empty. */
+static void *refill(obh_arena *arena, size_t n) {
+    if ((size_t)(arena->bump_end - arena->bump) < n * UNIT) {
+        /* A program that freed many blocks of another size should not have to grow for it. */
+        uint32_t larger = n < OBH_SMALL_CLASSES ? arena->free_classes & ~((1u << n) - 1) : 0;
+        if (larger && arena->held - arena->used > arena->used / 2) {
+            size_t from = (size_t)__builtin_ctz(larger) + 1;
+            char *block = take_free(arena, from);
+            put_free(arena, block + n * UNIT, from - n);
+            return block;
+        }
+        size_t size = FIRST_CHUNK;
+        while (size < LARGEST_CHUNK && size < arena->held / 8) size *= 2;
+        size -= MALLOC_OVERHEAD;
+        struct chunk *chunk = malloc(size);
+        if (!chunk) return NULL;
+        retire_bump(arena);
+        chunk->next = arena->chunks;
+        chunk->size = size;
+        arena->chunks = chunk;
+        arena->bump = (char *)(chunk + 1);
+        arena->bump_end = arena->bump + (size - sizeof *chunk) / UNIT * UNIT;
+        arena->held += size + MALLOC_OVERHEAD;
+    }
+    void *block = arena->bump;
+    arena->bump += n * UNIT;
+    return block;
+}
+
+static void *allocate_large(obh_arena *arena, size_t size) {
+    if (size > SIZE_MAX - sizeof(struct large) - MALLOC_OVERHEAD) return NULL;
+    struct large *block = malloc(sizeof *block + size);
+    if (!block) return NULL;
+    block->next = arena->large;
+    block->link = (struct large **)&arena->large;
+    if (block->next) block->next->link = &block->next;
+    arena->large = block;
+    arena->held += size + sizeof *block + MALLOC_OVERHEAD;
+    return block + 1;
+}
+
+static void free_large(obh_arena *arena, void *user, size_t size) {
+    struct large *block = (struct large *)user - 1;
+    *block->link = block->next;
+    if (block->next) block->next->link = block->link;
+    arena->held -= size + sizeof *block + MALLOC_OVERHEAD;
+    free(block);
+}
+
+static void *resize_large(obh_arena *arena, void *user, size_t old_size, size_t new_size) {
+    if (new_size > SIZE_MAX - sizeof(struct large) - MALLOC_OVERHEAD) return NULL;
+    struct large *block = realloc((struct large *)user - 1, sizeof *block + new_size);
+    if (!block) return NULL;
+    *block->link = block;
+    if (block->next) block->next->link = &block->next;
+    arena->held += new_size - old_size;
+    return block + 1;
+}
+
+static inline void *take(obh_arena *arena, size_t size) {
+    if (OBH_UNLIKELY(size > SMALL)) return allocate_large(arena, size);
+    size_t n = units(size);
+    return OBH_LIKELY(arena->free_lists[n] != NULL) ? take_free(arena, n) : refill(arena, n);
+}
+
+static inline void give(obh_arena *arena, void *block, size_t size) {
+    if (OBH_UNLIKELY(size > SMALL)) return free_large(arena, block, size);
+    put_free(arena, block, units(size));
+}
+
+/* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
+static void *refuse(obh_vm *vm, size_t new_size) {
+    if (vm->in_host) {
+        fprintf(stderr, "obhut: out of memory (%zu bytes) inside the runtime\n", new_size);
+        abort();
+    }
+    vm->arena.refused = new_size;
+    if (vm->current) obh_arm(vm->current);
+    return NULL;
+}
+
+void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+    obh_vm *vm = ud;
+    obh_arena *arena = &vm->arena;
+    if (!block) old_size = 0; /* Lua passes the type of the object there */
+    if (new_size == 0) {
+        if (block) {
+            arena->used -= old_size;
+            give(arena, block, old_size);
+        }
+        return NULL;
+    }
+    if (new_size > old_size) {
+        size_t more = new_size - old_size;
+        /* `held` counts what fragmentation wastes, too: no more than the limit over again. */
+        if (OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
+                          arena->held / 2 > arena->limit) &&
+                         !vm->in_host)) {
+            return refuse(vm, new_size);
+        }
+    }
+    void *result;
+    if (!block) {
+        result = take(arena, new_size);
+    } else if (old_size > SMALL && new_size > SMALL) {
+        result = resize_large(arena, block, old_size, new_size);
+    } else if (old_size <= SMALL && units(old_size) == units(new_size)) {
+        result = block;
+    } else {
+        result = take(arena, new_size);
+        if (OBH_LIKELY(result != NULL)) {
+            memcpy(result, block, old_size < new_size ? old_size : new_size);
+            give(arena, block, old_size);
+        }
+    }
+    if (OBH_UNLIKELY(!result)) {
+        if (new_size > old_size) return refuse(vm, new_size);
+        result = block; /* Lua counts on it that a block can shrink: it stays as large as it was */
+    }
+    arena->used += new_size - old_size;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
+    return result;
+}

@@ -1,0 +1,124 @@
+/* What Swift may call of Lua: only what cannot raise while the allocator cannot refuse, that is with
+ * in_host > 0 (inside obh_call_*, obh_resume_*, or between obh_host_enter and obh_host_leave).
+ *
+ * Nothing here calls a metamethod. Who pushes more than 20 values onto a stack asks obh_lua_checkstack first.
+ * Indexes are Lua's: 1 is the first argument, -1 the top.
+ */
+#ifndef OBH_LUA_API_H
+#define OBH_LUA_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vm.h"
+
+#define OBH_REGISTRY (-1000000 - 1000)
+
+enum {
+    OBH_TNONE = -1, OBH_TNIL = 0, OBH_TBOOLEAN = 1, OBH_TLIGHTUSERDATA = 2, OBH_TNUMBER = 3, OBH_TSTRING = 4,
+    OBH_TTABLE = 5, OBH_TFUNCTION = 6, OBH_TUSERDATA = 7, OBH_TTHREAD = 8
+};
+
+/* The kinds of userdata of functions.def: obh_type_channel, ... 0 is none of ours. */
+enum {
+    obh_type_none = 0,
+#define OBH_TYPE(type, lua) obh_type_##type,
+#define OBH_COLLECTED_TYPE(type, lua) obh_type_##type,
+#include "functions.def"
+    obh_type_count
+};
+
+/* The modules of functions.def: obh_module_time, ... */
+enum {
+    obh_module_global = 0,
+    obh_module_coroutine,
+#define OBH_MODULE(module) obh_module_##module,
+#include "functions.def"
+    obh_module_count
+};
+
+/* Allows the calls below outside a trampoline (start of a process, results). Nest freely. */
+static inline void obh_host_enter(obh_vm *vm) { vm->in_host++; }
+static inline void obh_host_leave(obh_vm *vm) { vm->in_host--; }
+
+int obh_lua_gettop(struct lua_State *L);
+void obh_lua_settop(struct lua_State *L, int index);
+void obh_lua_pop(struct lua_State *L, int count);
+int obh_lua_absindex(struct lua_State *L, int index);
+void obh_lua_pushvalue(struct lua_State *L, int index);
+void obh_lua_rotate(struct lua_State *L, int index, int by);
+void obh_lua_insert(struct lua_State *L, int index);
+void obh_lua_remove(struct lua_State *L, int index);
+void obh_lua_replace(struct lua_State *L, int index);
+/* 0 when there is no room for `count` more values. */
+int obh_lua_checkstack(struct lua_State *L, int count);
+void obh_lua_xmove(struct lua_State *from, struct lua_State *to, int count);
+
+int obh_lua_type(struct lua_State *L, int index);
+const char *obh_lua_typename(struct lua_State *L, int type);
+/* As Lua's own messages name the value's type: a metatable's __name, "light userdata", "no value", ... The text lives as
+ * long as the value. */
+const char *obh_lua_typename_of(struct lua_State *L, int index);
+int obh_lua_isinteger(struct lua_State *L, int index);
+int obh_lua_toboolean(struct lua_State *L, int index);
+/* `*ok` is 0 when the value is no number, no string that reads as one, or has no integer of its value. */
+int64_t obh_lua_tointeger(struct lua_State *L, int index, int *ok);
+double obh_lua_tonumber(struct lua_State *L, int index, int *ok);
+/* The bytes of a string, or of a number turned into one in its place; NULL for anything else. Never calls __tostring. */
+const char *obh_lua_tostring(struct lua_State *L, int index, size_t *size);
+size_t obh_lua_rawlen(struct lua_State *L, int index);
+int obh_lua_rawequal(struct lua_State *L, int a, int b);
+const void *obh_lua_topointer(struct lua_State *L, int index);
+struct lua_State *obh_lua_tothread(struct lua_State *L, int index);
+
+void obh_lua_pushnil(struct lua_State *L);
+void obh_lua_pushboolean(struct lua_State *L, int value);
+void obh_lua_pushinteger(struct lua_State *L, int64_t value);
+void obh_lua_pushnumber(struct lua_State *L, double value);
+void obh_lua_pushstring(struct lua_State *L, const char *bytes, size_t size);
+void obh_lua_pushlightuserdata(struct lua_State *L, void *pointer);
+
+/* Tables, without metamethods. */
+void obh_lua_createtable(struct lua_State *L, int array, int fields);
+int obh_lua_rawget(struct lua_State *L, int index);
+int obh_lua_rawgeti(struct lua_State *L, int index, int64_t key);
+int obh_lua_rawgetfield(struct lua_State *L, int index, const char *key);
+int obh_lua_rawgetp(struct lua_State *L, int index, const void *key);
+/* Pops key and value. 0, and nothing set, when the key is nil or NaN. */
+int obh_lua_rawset(struct lua_State *L, int index);
+void obh_lua_rawseti(struct lua_State *L, int index, int64_t key);
+void obh_lua_rawsetfield(struct lua_State *L, int index, const char *key);
+void obh_lua_rawsetp(struct lua_State *L, int index, const void *key);
+/* The key on top must be nil or have come from this function, and the table unchanged but for existing fields. */
+int obh_lua_next(struct lua_State *L, int index);
+/* 1 and the metatable pushed, or 0 and nothing. */
+int obh_lua_getmetatable(struct lua_State *L, int index);
+
+/* Userdata of the types of functions.def. Pushes it; the memory is zeroed and 8-byte aligned. */
+void *obh_lua_newuserdata(struct lua_State *L, int type, size_t size, int user_values);
+/* Its memory if the value is of `type`, else NULL. */
+void *obh_lua_touserdata(struct lua_State *L, int index, int type);
+/* The type of the value: obh_type_*; obh_type_none for all that is not ours. */
+int obh_lua_userdata_type(struct lua_State *L, int index);
+/* Pushes user value n, counted from 1. */
+void obh_lua_getuservalue(struct lua_State *L, int index, int n);
+/* Pops the value. */
+void obh_lua_setuservalue(struct lua_State *L, int index, int n);
+
+/* Pushes the table of a module of functions.def, always the same one: obh_module_*. */
+void obh_lua_pushmodule(struct lua_State *L, int module);
+/* Pushes the VM's copy of a global library ("os", "string", ...); nil if there is none. */
+void obh_lua_pushlibrary(struct lua_State *L, const char *name);
+
+/* Pushes the function that dumped code makes (obh_compile); 0, or a message is pushed instead. */
+int obh_lua_loadcode(struct lua_State *L, const void *code, size_t size, const char *chunk_name);
+
+/* "src/a.lua:12: " of the function at `level` (1: who called this one); "" if it has none. Answers the length. */
+size_t obh_lua_where(struct lua_State *L, int level, char *text, size_t size);
+/* A traceback of L from `level` on as text; answers the length. */
+size_t obh_lua_traceback(struct lua_State *L, int level, char *text, size_t size);
+
+/* A full collection, as on going idle. Also empties the list of collected handles into obh_vm_take_collected. */
+void obh_lua_collect(obh_vm *vm);
+
+#endif

@@ -1,0 +1,181 @@
+/* The Lua virtual machine of one process.
+ *
+ * The law of this target:
+ *
+ *  - One `obh_vm` is one Lua heap. It is used by one thread at a time: the
+ *    worker that runs the step. Only the preemption signal's handler looks at
+ *    it besides, on that same thread.
+ *  - No Lua error crosses Swift. Each function that Lua can call is a C
+ *    trampoline (trampolines.c) that calls a Swift function and does the
+ *    yielding and raising when no Swift frame is left (`obh_finish`).
+ *  - While Swift code is on the stack (`in_host` > 0) the allocator never
+ *    refuses, so that nothing in `lua_api.h` can raise; what was taken over the
+ *    limit is looked at on the way out.
+ *  - A VM ends by dropping its arena. Nothing of the program runs then.
+ */
+#ifndef OBH_VM_H
+#define OBH_VM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct lua_State;
+
+/* ---- What a Swift function answers to its trampoline ---------------------- */
+
+enum {
+    /* n >= 0: the top n values are the results. */
+    OBH_RAISE = -1,        /* the value on top is raised, as it is */
+    OBH_RAISE_WHERE = -2,  /* the string on top is raised, with the caller's position before it */
+    OBH_BLOCK = -3,        /* the fiber has parked: it yields; when ready again, obh_resume_<name> is called
+                              with the same arguments on the stack. Only for functions marked BLOCKING */
+    OBH_CANNOT_BLOCK = -4, /* raises "attempt to block where Lua cannot yield", naming the call */
+    OBH_BAD_ARGUMENT = -5, /* the string on top says why argument `vm->bad_argument` is refused:
+                              "bad argument #1 to 'send' (...)" */
+    OBH_EXIT = -6,         /* the process ends normally: unwinds the fiber from any depth */
+    OBH_BAD_TYPE = -7,     /* like BAD_ARGUMENT, the string is the expected type:
+                              "(string expected, got nil)" */
+    OBH_CALL_BASE = -16,   /* OBH_CALL_BASE - n: calls the function that lies below the top n values with
+                              them; obh_resume_<name> is then called with its results above what lay
+                              below the function. Only for functions marked BLOCKING */
+    OBH_TRY_BASE = -0x100000 /* OBH_TRY_BASE - n: the same in a protected call: when it fails, vm->call_failed is
+                              set and the error value is its only result */
+};
+
+/* ---- Why a VM runs no more code of its own -------------------------------- */
+
+enum {
+    OBH_KILL_NONE = 0,
+    OBH_KILL_LETHAL = 1, /* a lethal signal, a deadline, a step limit: the core knows which */
+    OBH_KILL_MEMORY = 2  /* its memory limit (F4) */
+};
+
+/* ---- How a step of a fiber ended (obh_step_fiber) -------------------------- */
+
+enum {
+    OBH_FIBER_BLOCKED = 0,   /* parked by a blocking call */
+    OBH_FIBER_PREEMPTED = 1, /* interrupted while computing: step it again */
+    OBH_FIBER_ENDED = 2,     /* `vm->outcome` says how; its values lie on the fiber's stack until obh_fiber_drop */
+    OBH_FIBER_KILLED = 3     /* `vm->kill` says why; the VM must not be touched any more but to destroy it */
+};
+
+enum {
+    OBH_OUTCOME_RETURNED = 0,    /* values first .. first+count-1 */
+    OBH_OUTCOME_FAILED = 1,      /* uncaught error: the value at `first`; vm->traceback */
+    OBH_OUTCOME_NO_TABLE = 2,    /* the source returned the value at `first`, which is no table */
+    OBH_OUTCOME_NO_FUNCTION = 3, /* the method is the value at `first`, which is no function */
+    OBH_OUTCOME_EXITED = 4       /* process.exit, or unwound because the process ends */
+};
+
+typedef struct obh_outcome {
+    int32_t kind;
+    int32_t first;
+    int32_t count;
+} obh_outcome;
+
+/* ---- Kinds of the runtime's own yields -------------------------------------- */
+
+enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
+
+/* ---- The arena ------------------------------------------------------------------ */
+
+enum { OBH_SMALL_CLASSES = 32 /* of 16 bytes: blocks up to 512 */ };
+
+/* All of a process's Lua memory (arena.c). Owner's alone. */
+typedef struct obh_arena {
+    void *free_lists[OBH_SMALL_CLASSES + 1]; /* by units of 16 bytes; [0] unused */
+    uint32_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
+    char *bump, *bump_end;                   /* what is left of the newest chunk */
+    void *chunks;                            /* all chunks */
+    void *large;                             /* all blocks over 512 bytes, doubly linked */
+    size_t used;                             /* bytes that Lua holds */
+    size_t held;                             /* bytes taken from malloc */
+    size_t peak;                             /* largest `used` */
+    size_t limit;                            /* SIZE_MAX: none */
+    size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
+} obh_arena;
+
+/* ---- The VM ----------------------------------------------------------------------- */
+
+typedef struct obh_vm {
+    struct lua_State *main_state;          /* owns the heap; runs nothing but the set-up */
+    struct lua_State *volatile current;    /* what runs right now: hooks are armed on it. NULL outside a step */
+    void *process;                         /* the core's: its process slot */
+    void *host;                            /* the Lua layer's: LuaProcess */
+    volatile uint8_t kill;                 /* OBH_KILL_*: a memory error at every instruction and trampoline */
+    volatile uint8_t in_host;              /* > 0: Swift (or C that must not be jumped over) is on the stack */
+    volatile uint8_t ticked;               /* set by the signal handler; the step loop looks at it between fibers */
+    uint8_t system_yield;                  /* OBH_YIELD_*: the yield under way is the runtime's */
+    uint8_t unyieldable;                   /* some outer level cannot yield */
+    uint8_t exiting;                       /* the process unwinds: no pcall entered before may stop it */
+    uint8_t exit_pending;                  /* the current fiber has still to begin unwinding */
+    int32_t count_interval;                /* 0: preemption by signal. N: a hook each N instructions (T2) */
+    int32_t bad_argument;                  /* see OBH_BAD_ARGUMENT */
+    uint8_t call_failed;                   /* see OBH_TRY_BASE */
+    int64_t stuck_since;                   /* the handler's: when it first came since a hook ran, monotonic ns; 0: not yet */
+    uint64_t stuck_hooks;                  /* the handler's: `hooks` at that moment */
+    void *volatile jump;                   /* the sigjmp_buf of obh_step_fiber; NULL outside */
+    const char *stack_base;                /* where the C stack stood when the step began */
+    obh_outcome outcome;
+    struct lua_State *fiber;               /* the fiber that is being stepped */
+    char *traceback;                       /* text of the last uncaught error's traceback; malloc'ed, or NULL */
+    const void *code;                      /* the entry's chunk, dumped; the program's, outlives the VM */
+    size_t code_size;
+    const char *code_name;                 /* "@src/a.lua" */
+    const char *method;                    /* name of the function that is run */
+    uint64_t *collected;                   /* handles of collected userdata (obh_vm_take_collected) */
+    uint32_t collected_count, collected_capacity;
+    uint64_t hooks, preemptions;           /* counters for tests and metrics */
+    int memory_error_ref;                  /* registry: the string that makes lua_error raise a memory error */
+    obh_arena arena;
+} obh_vm;
+
+/* What a new VM is made from. Pointers must outlive the VM unless said otherwise. */
+typedef struct obh_vm_options {
+    size_t memory_limit; /* bytes; 0: none */
+    int32_t count_interval;
+    uint64_t seed[2]; /* math.random (T2) */
+    const void *code;
+    size_t code_size;
+    const char *code_name; /* with its "@" */
+    const char *method;
+} obh_vm_options;
+
+/* A new VM with the sandboxed libraries; NULL when memory is short. Runs nothing of the program. */
+obh_vm *obh_vm_create(const obh_vm_options *options);
+
+/* Gives all its memory back. Runs no Lua code: legal in any state outside a step. */
+void obh_vm_destroy(obh_vm *vm);
+
+/* Compiles text. 0: `*code` is malloc'ed bytecode with all its debug information. Otherwise `*code` is NULL and
+ * `message` holds Lua's own text, which begins with the chunk's name and line ("src/a.lua:3: ..."). */
+int obh_compile(const char *source, size_t size, const char *chunk_name, void **code, size_t *code_size,
+                char *message, size_t message_size);
+
+/* ---- Fibers -------------------------------------------------------------------------- */
+
+/* The fiber that loads the chunk, calls the method with what obh_call_push_arguments pushes, and ends with its
+ * results. NULL (and vm->kill) when the memory limit does not allow it. */
+struct lua_State *obh_fiber_main(obh_vm *vm);
+
+/* A fiber that calls the function below the top `arguments` values of L with them; pops them all. Called with
+ * in_host > 0. NULL when L has no such room. */
+struct lua_State *obh_fiber_spawn(obh_vm *vm, struct lua_State *L, int arguments);
+
+/* Lets an ended fiber be collected. */
+void obh_fiber_drop(obh_vm *vm, struct lua_State *fiber);
+
+/* Runs a fiber until it blocks, is interrupted or ends: OBH_FIBER_*. */
+int obh_step_fiber(obh_vm *vm, struct lua_State *fiber);
+
+/* Whether the function that runs on L may answer OBH_BLOCK. Asked before a wait is registered. */
+int obh_can_block(obh_vm *vm, struct lua_State *L);
+
+/* Takes one handle of a collected userdata (types marked COLLECTED in functions.def: its first 8 bytes); 0: none. */
+uint64_t obh_vm_take_collected(obh_vm *vm);
+
+static inline obh_vm *obh_vm_of(struct lua_State *L) {
+    return (obh_vm *)(*(uintptr_t *)((char *)L - sizeof(void *)) & ~(uintptr_t)15);
+}
+
+#endif

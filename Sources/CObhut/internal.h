@@ -1,0 +1,91 @@
+/* Private to this target. */
+#ifndef OBH_INTERNAL_H
+#define OBH_INTERNAL_H
+
+#include <stdint.h>
+
+#include "lua_calls.h"
+#include "lua_api.h"
+#include "vm.h"
+
+#define OBH_LIKELY(x) __builtin_expect(!!(x), 1)
+#define OBH_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- The word that Lua keeps for us before each lua_State ------------------- */
+
+/* It holds the obh_vm's address, which is a multiple of 16, and these flags of that lua_State. */
+enum {
+    OBH_WAITS = 1, /* the runtime's yield goes through it: status "normal", resume and close refuse it */
+    OBH_OWNED = 2  /* a fiber: the runtime resumes it and nobody else; coroutine.yield raises */
+};
+
+static inline uintptr_t *obh_word(lua_State *L) { return (uintptr_t *)lua_getextraspace(L); }
+static inline int obh_flags(lua_State *L) { return (int)(*obh_word(L) & 15); }
+static inline void obh_set_flag(lua_State *L, int flag) { *obh_word(L) |= (uintptr_t)flag; }
+static inline void obh_clear_flag(lua_State *L, int flag) { *obh_word(L) &= ~(uintptr_t)flag; }
+
+/* ---- arena.c -------------------------------------------------------------------- */
+
+void obh_arena_init(obh_arena *arena, size_t limit);
+void obh_arena_drop(obh_arena *arena);
+/* The lua_Alloc; `vm` is an obh_vm. */
+void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size);
+
+/* ---- vm.c ------------------------------------------------------------------------ */
+
+/* Raises the error that no program can catch, because the process is killed or unwinds. The stack may be full. */
+_Noreturn void obh_raise_uncatchable(obh_vm *vm, lua_State *L);
+/* Arms the hook on L so that it runs before the next instruction. Async-signal-safe, and legal in the allocator. */
+void obh_arm(lua_State *L);
+/* Says what the process dies of if it has gone over its limit; 1 if so. Collects garbage first. */
+int obh_memory_exceeded(obh_vm *vm, lua_State *L);
+
+/* Whether what runs on this VM has to stop now: asked by every trampoline. */
+static inline int obh_must_stop(const obh_vm *vm) {
+    return OBH_UNLIKELY(vm->kill | vm->exit_pending | (vm->arena.refused != 0));
+}
+/* Does what obh_must_stop asks for. */
+_Noreturn void obh_stop_here(obh_vm *vm, lua_State *L);
+
+/* C stack in use beyond which coroutine.close is refused: liblua does not count its frames (5.4.4). One chain of the 200 C
+ * calls that liblua does count may come on top; so a worker's stack must have 1 MB. */
+enum { OBH_CLOSING_STACK = 256 * 1024 };
+
+/* ---- coroutine.c, sandbox.c, trampolines.c ------------------------------------------- */
+
+void obh_open_coroutine(lua_State *L);  /* pushes the library */
+/* Makes the globals; may raise. */
+void obh_open_sandbox(lua_State *L, const obh_vm_options *options);
+void obh_open_functions(lua_State *L);  /* makes modules and types of functions.def; may raise */
+
+/* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,
+ * or unwinds and the call was entered before it began to (`was_exiting` is vm->exiting at its entry). */
+static inline int obh_passes_on(const obh_vm *vm, int was_exiting) {
+    return vm->kill || vm->arena.refused || (vm->exiting && !was_exiting);
+}
+
+/* Does what a Swift function's answer asks for (see OBH_RAISE ...). `operation` indexes functions.def. */
+int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int operation);
+
+/* ---- preempt.c ------------------------------------------------------------------------- */
+
+/* The executable segment of liblua. */
+extern uintptr_t obh_lua_text_begin, obh_lua_text_end;
+/* What this thread runs; read by the signal handler. */
+extern __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec")));
+
+/* ---- Swift provides ------------------------------------------------------------------- */
+
+/* A hook came due. 0: go on, 1: yield if possible, 2: the process dies (OBH_KILL_LETHAL). in_host > 0. */
+int32_t obh_interrupted(obh_vm *vm);
+/* Whether the process has to be killed. Called by the signal handler, but only when what it interrupted is liblua's own code
+ * with no Swift frame and no lock below it: so it may do what any function called from Lua may do, except to touch Lua. */
+int32_t obh_is_doomed(obh_vm *vm);
+/* Pushes the arguments of the method; answers how many. in_host > 0. */
+int32_t obh_push_arguments(obh_vm *vm, lua_State *L);
+/* The seams (T2): nanoseconds since 1970, nanoseconds of CPU time, and chance. */
+int64_t obh_seam_wall_clock(obh_vm *vm);
+int64_t obh_seam_cpu_clock(obh_vm *vm);
+uint64_t obh_seam_random(obh_vm *vm);
+
+#endif

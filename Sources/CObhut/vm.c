@@ -1,0 +1,383 @@
+/* The life of a VM: creation, fibers, the hook, and the three rungs of termination (ARCHITECTURE D2).
+ *
+ * Rung 1: what does not run never runs again (obh_step_fiber answers KILLED, obh_vm_destroy drops the arena).
+ * Rung 2: `kill` is set; the hook raises a memory error at every instruction, and every trampoline on entry. Message handlers
+ * are skipped by memory errors, and each __close handler dies at its first instruction.
+ * Rung 3: a C function of liblua that does not come back is left by siglongjmp from the signal handler (preempt.c).
+ *
+ * process.exit unwinds with the same error, but once: the program's __close handlers run, and the protected calls that were
+ * entered before pass the error on (obh_passes_on). */
+#define _GNU_SOURCE
+#undef _FORTIFY_SOURCE /* its longjmp check does not like jumps out of signal handlers */
+
+#include <assert.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* ---- Raising ------------------------------------------------------------------ */
+
+/* The string that Lua itself raises when memory is short: lua_error knows it by its address and raises a memory error. */
+static const char memory_message[] = "not enough memory";
+
+void obh_raise_uncatchable(obh_vm *vm, lua_State *L) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->memory_error_ref); /* allocates nothing */
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+static void keep_traceback(obh_vm *vm, lua_State *L, int level) {
+    char text[4096];
+    size_t size = obh_lua_traceback(L, level, text, sizeof text);
+    char *copy = malloc(size + 1);
+    if (!copy) return;
+    memcpy(copy, text, size + 1);
+    free(vm->traceback);
+    vm->traceback = copy;
+}
+
+void obh_stop_here(obh_vm *vm, lua_State *L) {
+    if (!vm->kill && vm->arena.refused) {
+        keep_traceback(vm, L, 0);
+        vm->kill = OBH_KILL_MEMORY;
+    }
+    if (vm->kill) {
+        obh_arm(L);
+    } else {
+        vm->exit_pending = 0;
+    }
+    obh_raise_uncatchable(vm, L);
+}
+
+int obh_memory_exceeded(obh_vm *vm, lua_State *L) {
+    if (vm->arena.used <= vm->arena.limit) return 0;
+    vm->in_host++;
+    lua_gc(L, LUA_GCCOLLECT);
+    vm->in_host--;
+    if (vm->arena.used <= vm->arena.limit) return 0;
+    vm->arena.refused = vm->arena.used;
+    return 1;
+}
+
+/* ---- The hook ------------------------------------------------------------------- */
+
+static void hook(lua_State *L, lua_Debug *activation) {
+    (void)activation;
+    obh_vm *vm = obh_vm_of(L);
+    vm->hooks++;
+    if (!vm->count_interval)
+        lua_sethook(L, NULL, 0, 0);
+    else if (lua_gethookcount(L) != vm->count_interval)
+        lua_sethook(L, hook, LUA_MASKCOUNT, vm->count_interval);
+    if (obh_must_stop(vm)) obh_stop_here(vm, L);
+    vm->in_host++;
+    int32_t answer = obh_interrupted(vm);
+    vm->in_host--;
+    if (answer == 2) {
+        vm->kill = OBH_KILL_LETHAL;
+        obh_stop_here(vm, L);
+    }
+    if (answer == 1 && !vm->unyieldable && lua_isyieldable(L)) {
+        vm->preemptions++;
+        vm->system_yield = OBH_YIELD_PREEMPT;
+        lua_yield(L, 0);
+    }
+}
+
+void obh_arm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
+
+int obh_can_block(obh_vm *vm, lua_State *L) { return !vm->unyieldable && lua_isyieldable(L); }
+
+/* ---- Creation and end -------------------------------------------------------------- */
+
+/* Lua found no protected call to take an error: memory was refused in one of the few places that have none (a message in a
+ * coroutine that does not run). The process dies of it. */
+static int panic(lua_State *L) {
+    obh_vm *vm = obh_vm_of(L);
+    if (vm->jump && !vm->in_host) {
+        if (!vm->kill) vm->kill = OBH_KILL_MEMORY;
+        siglongjmp(*(sigjmp_buf *)vm->jump, 2);
+    }
+    fprintf(stderr, "obhut: unprotected Lua error\n");
+    abort();
+}
+
+static int set_up(lua_State *L) {
+    const obh_vm_options *options = lua_touserdata(L, 1);
+    lua_pushlstring(L, memory_message, sizeof memory_message - 1);
+    obh_vm_of(L)->memory_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    obh_open_sandbox(L, options);
+    return 0;
+}
+
+obh_vm *obh_vm_create(const obh_vm_options *options) {
+    obh_vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
+    if (!vm) return NULL;
+    memset(vm, 0, sizeof *vm);
+    vm->code = options->code;
+    vm->code_size = options->code_size;
+    vm->code_name = options->code_name;
+    vm->method = options->method;
+    vm->count_interval = options->count_interval;
+    obh_arena_init(&vm->arena, 0);
+    lua_State *L = lua_newstate(obh_arena_allocate, vm);
+    if (!L) {
+        obh_vm_destroy(vm);
+        return NULL;
+    }
+    vm->main_state = L;
+    *obh_word(L) = (uintptr_t)vm;
+    lua_atpanic(L, panic);
+    lua_gc(L, LUA_GCSTOP);
+    lua_pushcfunction(L, set_up);
+    lua_pushlightuserdata(L, (void *)options);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        obh_vm_destroy(vm);
+        return NULL;
+    }
+    /* New coroutines inherit the hook. */
+    if (vm->count_interval) lua_sethook(L, hook, LUA_MASKCOUNT, vm->count_interval);
+    lua_gc(L, LUA_GCRESTART);
+    lua_gc(L, LUA_GCINC, 120, 0, 0); /* a small heap matters more than the collector's time (ARCHITECTURE D1) */
+    if (options->memory_limit) vm->arena.limit = options->memory_limit;
+    return vm;
+}
+
+void obh_vm_destroy(obh_vm *vm) {
+    assert(!vm->current);
+    obh_arena_drop(&vm->arena);
+    free(vm->traceback);
+    free(vm->collected);
+    free(vm);
+}
+
+uint64_t obh_vm_take_collected(obh_vm *vm) {
+    return vm->collected_count ? vm->collected[--vm->collected_count] : 0;
+}
+
+/* ---- Compiling ------------------------------------------------------------------------ */
+
+struct code {
+    char *bytes;
+    size_t size, capacity;
+};
+
+static int write_code(lua_State *L, const void *bytes, size_t size, void *raw) {
+    (void)L;
+    struct code *code = raw;
+    if (code->capacity - code->size < size) {
+        size_t capacity = (code->size + size) * 2;
+        char *grown = realloc(code->bytes, capacity);
+        if (!grown) return 1;
+        code->bytes = grown;
+        code->capacity = capacity;
+    }
+    memcpy(code->bytes + code->size, bytes, size);
+    code->size += size;
+    return 0;
+}
+
+static void *plain_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+    (void)ud, (void)old_size;
+    if (new_size) return realloc(block, new_size);
+    free(block);
+    return NULL;
+}
+
+int obh_compile(const char *source, size_t size, const char *chunk_name, void **code, size_t *code_size,
+                char *message, size_t message_size) {
+    *code = NULL;
+    *code_size = 0;
+    lua_State *L = lua_newstate(plain_allocate, NULL);
+    if (!L) {
+        snprintf(message, message_size, "%s", memory_message);
+        return -1;
+    }
+    if (size >= 3 && !memcmp(source, "\xef\xbb\xbf", 3)) source += 3, size -= 3;
+    if (size && *source == '#') { /* "#!/usr/bin/..."; the line's end stays, for the numbers of the others */
+        const char *end = memchr(source, '\n', size);
+        size -= end ? (size_t)(end - source) : size;
+        source = end ? end : source;
+    }
+    int status = luaL_loadbufferx(L, source, size, chunk_name, "t");
+    struct code out = {0};
+    if (status == LUA_OK && lua_dump(L, write_code, &out, 0) != 0) {
+        snprintf(message, message_size, "%s", memory_message);
+        status = -1;
+    } else if (status != LUA_OK) {
+        const char *text = lua_tostring(L, -1);
+        snprintf(message, message_size, "%s", text ? text : memory_message);
+    }
+    lua_close(L);
+    if (status != LUA_OK) {
+        free(out.bytes);
+        return -1;
+    }
+    *code = out.bytes;
+    *code_size = out.size;
+    return 0;
+}
+
+/* ---- Fibers ------------------------------------------------------------------------------ */
+
+/* Runs where an error that nobody will catch was raised. */
+static int uncaught(lua_State *L) {
+    obh_vm *vm = obh_vm_of(L);
+    if (!vm->exiting && !vm->kill) keep_traceback(vm, L, 1);
+    return 1;
+}
+
+static int end(obh_vm *vm, int kind, int count) {
+    vm->outcome.kind = kind;
+    return count;
+}
+
+static int failed(obh_vm *vm, lua_State *L) {
+    if (vm->exiting || obh_must_stop(vm)) obh_stop_here(vm, L);
+    return end(vm, OBH_OUTCOME_FAILED, 1);
+}
+
+static int method_done(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    obh_vm *vm = obh_vm_of(L);
+    if (status != LUA_OK && status != LUA_YIELD) return failed(vm, L);
+    return end(vm, OBH_OUTCOME_RETURNED, lua_gettop(L) - 1);
+}
+
+static int chunk_done(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    obh_vm *vm = obh_vm_of(L);
+    if (status != LUA_OK && status != LUA_YIELD) return failed(vm, L);
+    if (obh_must_stop(vm)) obh_stop_here(vm, L);
+    if (!lua_istable(L, 2)) return end(vm, OBH_OUTCOME_NO_TABLE, 1);
+    if (lua_getfield(L, 2, vm->method) != LUA_TFUNCTION) return end(vm, OBH_OUTCOME_NO_FUNCTION, 1);
+    lua_remove(L, 2);
+    vm->in_host++;
+    int arguments = obh_push_arguments(vm, L);
+    vm->in_host--;
+    if (obh_memory_exceeded(vm, L)) obh_stop_here(vm, L);
+    return method_done(L, lua_pcallk(L, arguments, LUA_MULTRET, 1, 0, method_done), 0);
+}
+
+static const char *read_code(lua_State *L, void *raw, size_t *size) {
+    (void)L;
+    struct code *code = raw;
+    *size = code->size;
+    code->size = 0;
+    return *size ? code->bytes : NULL;
+}
+
+int obh_lua_loadcode(lua_State *L, const void *bytes, size_t size, const char *chunk_name) {
+    struct code code = {.bytes = (char *)bytes, .size = size};
+    return lua_load(L, read_code, &code, chunk_name, "b") == LUA_OK ? 0 : -1;
+}
+
+static int main_body(lua_State *L) {
+    obh_vm *vm = obh_vm_of(L);
+    lua_pushcfunction(L, uncaught);
+    if (obh_lua_loadcode(L, vm->code, vm->code_size, vm->code_name)) return lua_error(L);
+    return chunk_done(L, lua_pcallk(L, 0, 1, 1, 0, chunk_done), 0);
+}
+
+static int spawned_done(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    obh_vm *vm = obh_vm_of(L);
+    if (status != LUA_OK && status != LUA_YIELD) return failed(vm, L);
+    return end(vm, OBH_OUTCOME_RETURNED, 0);
+}
+
+static int spawned_body(lua_State *L) {
+    lua_pushcfunction(L, uncaught);
+    lua_insert(L, 1);
+    return spawned_done(L, lua_pcallk(L, lua_gettop(L) - 2, 0, 1, 0, spawned_done), 0);
+}
+
+/* A coroutine that only the runtime resumes, kept alive by the registry. `L` must not be able to raise. */
+static lua_State *new_fiber(lua_State *L, lua_CFunction body) {
+    lua_State *fiber = lua_newthread(L);
+    obh_set_flag(fiber, OBH_OWNED);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, fiber);
+    lua_pushcfunction(fiber, body);
+    return fiber;
+}
+
+lua_State *obh_fiber_main(obh_vm *vm) {
+    vm->in_host++;
+    lua_State *fiber = new_fiber(vm->main_state, main_body);
+    vm->in_host--;
+    if (obh_memory_exceeded(vm, vm->main_state)) {
+        vm->kill = OBH_KILL_MEMORY;
+        return NULL;
+    }
+    return fiber;
+}
+
+lua_State *obh_fiber_spawn(obh_vm *vm, lua_State *L, int arguments) {
+    assert(vm->in_host);
+    if (!lua_checkstack(L, 4)) return NULL;
+    lua_State *fiber = new_fiber(L, spawned_body);
+    if (!lua_checkstack(fiber, arguments + 4)) {
+        obh_fiber_drop(vm, fiber);
+        return NULL;
+    }
+    lua_xmove(L, fiber, arguments + 1);
+    return fiber;
+}
+
+void obh_fiber_drop(obh_vm *vm, lua_State *fiber) {
+    vm->in_host++;
+    lua_pushnil(vm->main_state);
+    lua_rawsetp(vm->main_state, LUA_REGISTRYINDEX, fiber);
+    vm->in_host--;
+}
+
+/* ---- A step ---------------------------------------------------------------------------------- */
+
+static int left_by_jump(obh_vm *vm) {
+    obh_running_vm = NULL;
+    vm->jump = NULL;
+    vm->current = NULL;
+    return OBH_FIBER_KILLED;
+}
+
+int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
+    sigjmp_buf jump;
+    if (vm->kill) return OBH_FIBER_KILLED;
+    assert(vm->in_host == 0 && !vm->current);
+    /* Without the signal mask, which costs a system call: the handler opens its signal before it jumps. */
+    if (sigsetjmp(jump, 0)) return left_by_jump(vm);
+    vm->stack_base = __builtin_frame_address(0);
+    vm->stuck_since = 0;
+    vm->fiber = fiber;
+    vm->unyieldable = 0;
+    vm->system_yield = OBH_YIELD_NONE;
+    vm->jump = &jump;
+    vm->current = fiber;
+    if (vm->exit_pending) obh_arm(fiber);
+    obh_running_vm = vm;
+
+    int results, arguments = lua_status(fiber) == LUA_OK ? lua_gettop(fiber) - 1 : 0;
+    int status = lua_resume(fiber, vm->main_state, arguments, &results);
+
+    obh_running_vm = NULL;
+    vm->current = NULL;
+    vm->jump = NULL;
+    if (!vm->kill && vm->arena.refused) vm->kill = OBH_KILL_MEMORY;
+    if (vm->kill) return OBH_FIBER_KILLED;
+    if (status == LUA_YIELD) {
+        int kind = vm->system_yield;
+        vm->system_yield = OBH_YIELD_NONE;
+        return kind == OBH_YIELD_PREEMPT ? OBH_FIBER_PREEMPTED : OBH_FIBER_BLOCKED;
+    }
+    if (status != LUA_OK) {
+        vm->outcome.kind = vm->exiting ? OBH_OUTCOME_EXITED : OBH_OUTCOME_FAILED;
+        results = 1;
+    }
+    vm->outcome.count = results;
+    vm->outcome.first = lua_gettop(fiber) - results + 1;
+    return OBH_FIBER_ENDED;
+}

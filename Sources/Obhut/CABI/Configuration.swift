@@ -1,0 +1,94 @@
+import ObhutHeader
+
+/// A function of the host program with its `user` word; the finalizer runs exactly once,
+/// when the last who holds this lets go.
+final class Callback: @unchecked Sendable {  // immutable
+    let user: UnsafeMutableRawPointer?
+    private let finalizer: obhut_finalizer?
+
+    init(user: UnsafeMutableRawPointer?, finalizer: obhut_finalizer?) {
+        self.user = user
+        self.finalizer = finalizer
+    }
+
+    deinit { finalizer?(user) }
+}
+
+/// What an `obhut_config *` stands for; one thread at a time by its contract, and locked
+/// because a contract is not a proof.
+final class ConfigurationObject: @unchecked Sendable {
+    private let lock = Lock()
+    private var value = RuntimeConfiguration()  // guarded by lock
+
+    var configuration: RuntimeConfiguration { lock.with { value } }
+
+    func change(_ body: (inout RuntimeConfiguration) -> Void) { lock.with { body(&value) } }
+}
+
+private func find(_ config: OpaquePointer?) -> ConfigurationObject? {
+    HandleTable.shared.object(config, .config, as: ConfigurationObject.self)
+}
+
+@_cdecl("obhut_config_new") @implementation
+public func obhut_config_new() -> OpaquePointer! {
+    HandleTable.shared.insert(ConfigurationObject(), .config)
+}
+
+@_cdecl("obhut_config_set_output_sink") @implementation
+public func obhut_config_set_output_sink(
+    _ config: OpaquePointer!, _ function: obhut_output_function!,
+    _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!
+) -> obhut_status {
+    // Made first: the finalizer runs on a failed registration too.
+    let callback = Callback(user: user, finalizer: finalizer)
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    let sink: ((UnsafeRawBufferPointer, Int32) -> Void)? = function.map { function in
+        { text, _ in
+            function(callback.user, text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count)
+        }
+    }
+    config.change { $0.output = sink }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_log_sink") @implementation
+public func obhut_config_set_log_sink(
+    _ config: OpaquePointer!, _ function: obhut_log_function!,
+    _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!
+) -> obhut_status {
+    let callback = Callback(user: user, finalizer: finalizer)
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    let sink: ((UnsafeRawBufferPointer, Int32) -> Void)? = function.map { function in
+        { text, level in
+            function(
+                callback.user, level, text.baseAddress?.assumingMemoryBound(to: CChar.self),
+                text.count)
+        }
+    }
+    config.change { $0.log = sink }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_preemption_signal") @implementation
+public func obhut_config_set_preemption_signal(
+    _ config: OpaquePointer!, _ signal_number: Int32
+) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    guard RuntimeConfiguration.maySignal(signal_number) else { return OBHUT_INVALID_ARGUMENT }
+    config.change {
+        $0.preemption = signal_number == 0 ? .counted(instructions: 1000) : .signal(number: signal_number)
+    }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_seed") @implementation
+public func obhut_config_set_seed(_ config: OpaquePointer!, _ seed: UInt64) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    config.change { $0.seed = seed }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_free") @implementation
+public func obhut_config_free(_ config: OpaquePointer!) {
+    _ = HandleTable.shared.remove(config, .config, as: ConfigurationObject.self)
+}

@@ -1,0 +1,297 @@
+import CObhut
+import Glibc
+
+// Lua values to MessagePack (ARCHITECTURE D6, SEMANTICS M1).
+//
+// Raw access only: no metamethod is called, nothing can raise, and the program does not run meanwhile. The
+// depth is bounded, so recursion is too; a table inside itself is found by the addresses of the tables
+// around it. Shared tables are written once for each place they stand in; that this stops is seen to by the
+// writer's limit (`max_message`).
+
+/// Encodes the value at `index`.
+@inline(__always)
+func encodeValue(
+    _ vm: VMPointer, _ L: LuaState, _ index: Int32, into writer: inout PayloadWriter
+) throws(EncodeFault) {
+    if encodeScalar(L, index, &writer) {
+        if writer.overflowed { throw tooLarge(vm, writer.limit) }
+        return
+    }
+    try encodeCompound(vm, L, index, &writer)
+}
+
+/// The values from `first` to the top as one payload: none is nil, one is itself, several are an array in
+/// which nils keep their places.
+@inline(__always)
+func encodePayload(
+    _ vm: VMPointer, _ L: LuaState, from first: Int32, into writer: inout PayloadWriter
+) throws(EncodeFault) {
+    let count = obh_lua_gettop(L) &- first &+ 1
+    if count == 1 { return try encodeValue(vm, L, first, into: &writer) }
+    if count < 1 { return writer.writeNil() }
+    try encodeArguments(vm, L, from: first, into: &writer)
+}
+
+/// The values from `first` to the top as an array.
+func encodeArguments(
+    _ vm: VMPointer, _ L: LuaState, from first: Int32, into writer: inout PayloadWriter
+) throws(EncodeFault) {
+    let top = obh_lua_gettop(L)
+    writer.writeArrayHeader(Int(max(0, top - first + 1)))
+    var index = first
+    while index <= top {
+        if !encodeScalar(L, index, &writer) {
+            do throws(EncodeFault) {
+                try encodeCompound(vm, L, index, &writer, depth: 1)
+            } catch {
+                throw top > first ? error.inArgument(Int(index - first + 1)) : error
+            }
+        }
+        index += 1
+    }
+    if writer.overflowed { throw tooLarge(vm, writer.limit) }
+}
+
+/// Encodes the value at `index` as the error with which a process ends (P4): a string as it is, an error
+/// object with its kind, anything else as an error object that holds its copy. Never fails: what cannot be
+/// copied is left out.
+func encodeError(_ vm: VMPointer, _ L: LuaState, _ index: Int32, into writer: inout PayloadWriter) {
+    let index = obh_lua_absindex(L, index)
+    let start = writer.count
+    let isError = obh_lua_userdata_type(L, index) == Int32(obh_type_error)
+    if isError || obh_lua_type(L, index) == Int32(OBH_TSTRING) {
+        if (try? encodeValue(vm, L, index, into: &writer)) != nil { return }
+        writer.truncate(to: start)
+        if !isError { return writer.writeString("error text is too large to be copied") }
+    }
+    func text(_ n: Int32) -> String? {
+        obh_lua_getuservalue(L, index, n)
+        defer { obh_lua_pop(L, 1) }
+        return textArgument(L, -1)
+    }
+    var error: ErrorValue
+    if isError {
+        error = ErrorValue(kind: text(1) ?? "UNKNOWN", message: text(2) ?? "", stack: text(5))
+    } else {
+        let type = obh_lua_type(L, index)
+        let isPlain = type == Int32(OBH_TNUMBER) || type == Int32(OBH_TBOOLEAN) || type == Int32(OBH_TNIL)
+        error = ErrorValue(
+            kind: "UNKNOWN",
+            message: isPlain ? describe(L, index) : "(error object is a \(typeName(L, index)) value)")
+        var copy = PayloadWriter(limit: max(0, writer.limit - 4096))
+        if (try? encodeValue(vm, L, index, into: &copy)) != nil, type != Int32(OBH_TNIL) {
+            error.details = [UInt8](copy.bytes)
+        }
+    }
+    error.write(into: &writer)
+}
+
+/// A writer for one call: begins in a buffer on the stack, so that a small message costs no allocation.
+/// Its limit is the `max_message` of the process's host.
+@inline(__always)
+func withPayloadWriter<Result>(_ vm: VMPointer, _ body: (inout PayloadWriter) -> Result) -> Result {
+    withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { buffer in
+        var writer = PayloadWriter(limit: maxMessage(vm), borrowing: buffer)
+        return body(&writer)
+    }
+}
+
+@inline(__always)
+private func maxMessage(_ vm: VMPointer) -> Int {
+    vm.process.pointee.runnable.host?._withUnsafeGuaranteedRef { $0.limits.maxMessage } ?? .max
+}
+
+private func tooLarge(_ vm: VMPointer, _ limit: Int) -> EncodeFault {
+    EncodeFault(
+        message: "payload is larger than \(formatByteSize(limit)) (max_message of \(vm.process.host?.name ?? "?"))")
+}
+
+/// "16MiB", "1KiB", "1000B": a size as entries write it.
+func formatByteSize(_ bytes: Int) -> String {
+    for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] where bytes >= unit && bytes % unit == 0 {
+        return "\(bytes / unit)\(name)"
+    }
+    return "\(bytes)B"
+}
+
+/// Nil, booleans, numbers and strings; false for all else.
+@inline(__always)
+private func encodeScalar(_ L: LuaState, _ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+    switch obh_lua_type(L, index) {
+    case Int32(OBH_TSTRING):
+        var count = 0
+        let bytes = obh_lua_tostring(L, index, &count)
+        writer.writeString(UnsafeRawBufferPointer(start: UnsafeRawPointer(bytes), count: count))
+    case Int32(OBH_TNUMBER):
+        if obh_lua_isinteger(L, index) != 0 {
+            writer.writeInteger(obh_lua_tointeger(L, index, nil))
+        } else {
+            writer.writeDouble(obh_lua_tonumber(L, index, nil))
+        }
+    case Int32(OBH_TBOOLEAN): writer.writeBool(obh_lua_toboolean(L, index) != 0)
+    case Int32(OBH_TNIL): writer.writeNil()
+    default: return false
+    }
+    return true
+}
+
+@inline(never)
+private func encodeCompound(
+    _ vm: VMPointer, _ L: LuaState, _ index: Int32, _ writer: inout PayloadWriter, depth: Int = 0
+) throws(EncodeFault) {
+    let fault: EncodeFault? = withUnsafeTemporaryAllocation(
+        of: UnsafeRawPointer?.self, capacity: payloadMaxDepth + 1
+    ) { around in
+        var encoder = LuaEncoder(L: L, around: around, depth: depth)
+        for i in 0..<depth { around[i] = nil }
+        if encoder.encode(obh_lua_absindex(L, index), &writer), !writer.overflowed { return nil }
+        if writer.overflowed { return tooLarge(vm, writer.limit) }
+        return encoder.fault
+    }
+    if let fault { throw fault }
+}
+
+private struct LuaEncoder {
+    let L: LuaState
+    /// The tables around the present value.
+    let around: UnsafeMutableBufferPointer<UnsafeRawPointer?>
+    var depth: Int
+    private var message = ""
+    /// Where the fault is, from the inside out.
+    private var path: [String] = []
+
+    init(L: LuaState, around: UnsafeMutableBufferPointer<UnsafeRawPointer?>, depth: Int) {
+        self.L = L
+        self.around = around
+        self.depth = depth
+    }
+
+    var fault: EncodeFault { EncodeFault(message: message, path: path.reversed()) }
+
+    /// - Parameter index: absolute.
+    /// - Returns: false when it was given up; `fault` or the writer's overflow says why.
+    mutating func encode(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+        if encodeScalar(L, index, &writer) { return !writer.overflowed }
+        if obh_lua_type(L, index) == Int32(OBH_TTABLE) {
+            return inside(index) { $0.encodeTable(index, &writer) }
+        }
+        switch Int(obh_lua_userdata_type(L, index)) {
+        case obh_type_payload: return encodePayloadObject(index, &writer)
+        case obh_type_error: return inside(index) { $0.encodeErrorObject(index, &writer) }
+        default: return fail("cannot send a \(typeName(L, index))")
+        }
+    }
+
+    private mutating func fail(_ text: String) -> Bool {
+        message = text
+        return false
+    }
+
+    /// Runs `body` one level deeper, unless the value stands inside itself or too deep.
+    private mutating func inside(_ index: Int32, _ body: (inout LuaEncoder) -> Bool) -> Bool {
+        guard depth < payloadMaxDepth else {
+            return fail("cannot send a value that is nested over \(payloadMaxDepth) deep")
+        }
+        guard obh_lua_checkstack(L, 8) != 0 else { return fail("cannot send: no room on the Lua stack") }
+        let address = obh_lua_topointer(L, index)
+        for outer in 0..<depth where around[outer] == address {
+            return fail("cannot send a \(typeName(L, index)) that contains itself")
+        }
+        around[depth] = address
+        depth += 1
+        let done = body(&self)
+        depth -= 1
+        return done
+    }
+
+    /// Keys 1…n make an array, all else a map; nothing at all is an array.
+    private mutating func encodeTable(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+        let length = Int(obh_lua_rawlen(L, index))
+        var count = 0
+        var isArray = true
+        obh_lua_pushnil(L)
+        while obh_lua_next(L, index) != 0 {
+            obh_lua_pop(L, 1)
+            count += 1
+            if isArray {
+                isArray =
+                    obh_lua_isinteger(L, -1) != 0
+                    && UInt64(bitPattern: obh_lua_tointeger(L, -1, nil)) &- 1 < UInt64(length)
+            }
+        }
+        guard isArray && count == length else { return encodeMap(index, count, &writer) }
+        writer.writeArrayHeader(count)
+        var i = 0
+        while i < count {
+            i += 1
+            obh_lua_rawgeti(L, index, Int64(i))
+            let done = encode(obh_lua_gettop(L), &writer)
+            obh_lua_pop(L, 1)
+            if !done {
+                path.append("[\(i)]")
+                return false
+            }
+        }
+        return true
+    }
+
+    private mutating func encodeMap(_ index: Int32, _ count: Int, _ writer: inout PayloadWriter) -> Bool {
+        writer.writeMapHeader(count)
+        obh_lua_pushnil(L)
+        while obh_lua_next(L, index) != 0 {
+            let value = obh_lua_gettop(L)
+            guard encode(value - 1, &writer) else {
+                path.append("(a key)")
+                obh_lua_pop(L, 2)
+                return false
+            }
+            guard encode(value, &writer) else {
+                obh_lua_pop(L, 1)
+                path.append(component(of: value - 1))
+                obh_lua_pop(L, 1)
+                return false
+            }
+            obh_lua_pop(L, 1)
+        }
+        return true
+    }
+
+    /// A key as it would be written in a program.
+    private func component(of index: Int32) -> String {
+        guard let bytes = stringArgument(L, index) else { return "[\(describe(L, index))]" }
+        let isName =
+            !bytes.isEmpty && bytes.count <= 64
+            && bytes.allSatisfy {
+                $0 == UInt8(ascii: "_") || $0 &- UInt8(ascii: "0") < 10 || ($0 | 32) &- UInt8(ascii: "a") < 26
+            } && bytes[0] &- UInt8(ascii: "0") >= 10
+        let text = String(decoding: bytes.prefix(64), as: UTF8.self)
+        return isName ? ".\(text)" : "[\"\(text)\"]"
+    }
+
+    /// Sent on without decoding. Nested in another value it must not pass the bound on depth: what a
+    /// process may receive it may decode, however often it was wrapped on its way.
+    private mutating func encodePayloadObject(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+        let bytes = payloadBytes(L, index)
+        if depth > 0, validatePayload(bytes, maxDepth: payloadMaxDepth - depth) != nil {
+            return fail("cannot send a value that is nested over \(payloadMaxDepth) deep")
+        }
+        writer.appendRaw(bytes)
+        return !writer.overflowed
+    }
+
+    private mutating func encodeErrorObject(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+        let place = writer.reserveExtension(type: PayloadExtension.error)
+        writer.writeArrayHeader(5)
+        for n in Int32(1)...5 {
+            obh_lua_getuservalue(L, index, n)
+            let done = encode(obh_lua_gettop(L), &writer)
+            obh_lua_pop(L, 1)
+            if !done {
+                path.append(":details()")
+                return false
+            }
+        }
+        writer.patchExtension(at: place)
+        return !writer.overflowed
+    }
+}

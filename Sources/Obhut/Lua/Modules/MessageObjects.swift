@@ -1,0 +1,202 @@
+import CObhut
+import Glibc
+
+// Messages, payloads and events, as a program gets them.
+//
+// A Message is a userdata with a copy of topic and payload behind a small header: Lua memory, so that the
+// collector frees it and the memory limit counts it. Nothing is decoded before `data()` is called. A small
+// payload object holds a copy of its bytes, a large one refers to the Message, which it keeps alive.
+
+/// Begins the memory of a Message; topic and payload follow it.
+private struct MessageHeader {
+    let from: Pid
+    /// The request that it makes, 0: none.
+    let request: UInt64
+    let payloadLength: UInt32
+    let topicLength: UInt16
+    var replied: Bool
+
+    static let size = MemoryLayout<MessageHeader>.stride
+}
+
+/// Begins the memory of a payload object; the bytes follow it if `address` is 0.
+private struct PayloadHeader {
+    let address: UInt
+    let length: Int
+
+    static let size = MemoryLayout<PayloadHeader>.stride
+    static let inlineLimit = 512
+}
+
+/// Pushes a Message with a copy of what the signal carries.
+@inline(__always)
+func pushMessage(_ L: LuaState, _ signal: SignalPointer) {
+    let topic = signal.topic
+    let payload = signal.payload
+    let memory = obh_lua_newuserdata(
+        L, Int32(obh_type_message), MessageHeader.size &+ topic.count &+ payload.count, 0
+    ).unsafelyUnwrapped
+    memory.initializeMemory(
+        as: MessageHeader.self,
+        to: MessageHeader(
+            from: signal.pointee.from, request: signal.pointee.a, payloadLength: signal.pointee.payloadLength,
+            topicLength: signal.pointee.topicLength, replied: false))
+    // One behind the other, as in the signal.
+    memcpy(memory + MessageHeader.size, topic.baseAddress.unsafelyUnwrapped, topic.count &+ payload.count)
+}
+
+@inline(__always)
+private func message(_ L: LuaState) -> UnsafeMutablePointer<MessageHeader>? {
+    obh_lua_touserdata(L, 1, Int32(obh_type_message))?.assumingMemoryBound(to: MessageHeader.self)
+}
+
+extension UnsafeMutablePointer where Pointee == MessageHeader {
+    @inline(__always)
+    fileprivate var topic: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            start: UnsafeRawPointer(self) + MessageHeader.size, count: Int(pointee.topicLength))
+    }
+
+    @inline(__always)
+    fileprivate var payload: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            start: UnsafeRawPointer(self) + MessageHeader.size + Int(pointee.topicLength),
+            count: Int(pointee.payloadLength))
+    }
+}
+
+@_cdecl("obh_call_message_topic")
+func callMessageTopic(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
+    push(L, bytes: message.topic)
+    return 1
+}
+
+@_cdecl("obh_call_message_from")
+func callMessageFrom(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
+    if message.pointee.from == .none {
+        obh_lua_pushnil(L)
+    } else {
+        push(L, message.pointee.from, vm.system)
+    }
+    return 1
+}
+
+@_cdecl("obh_call_message_payload")
+func callMessagePayload(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
+    let bytes = message.payload
+    let isInline = bytes.count <= PayloadHeader.inlineLimit
+    let memory = obh_lua_newuserdata(
+        L, Int32(obh_type_payload), PayloadHeader.size &+ (isInline ? bytes.count : 0), isInline ? 0 : 1
+    ).unsafelyUnwrapped
+    memory.initializeMemory(
+        as: PayloadHeader.self,
+        to: PayloadHeader(address: isInline ? 0 : UInt(bitPattern: bytes.baseAddress), length: bytes.count))
+    if isInline {
+        memcpy(memory + PayloadHeader.size, bytes.baseAddress.unsafelyUnwrapped, bytes.count)
+    } else {
+        obh_lua_pushvalue(L, 1)
+        obh_lua_setuservalue(L, -2, 1)
+    }
+    return 1
+}
+
+/// The bytes of the payload object at `index`, which it is.
+@inline(__always)
+func payloadBytes(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer {
+    let memory = UnsafeRawPointer(
+        obh_lua_touserdata(L, index, Int32(obh_type_payload)).unsafelyUnwrapped)
+    let header = memory.load(as: PayloadHeader.self)
+    let start = header.address == 0 ? memory + PayloadHeader.size : UnsafeRawPointer(bitPattern: header.address)
+    return UnsafeRawBufferPointer(start: start, count: header.length)
+}
+
+@_cdecl("obh_call_payload_data")
+func callPayloadData(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard obh_lua_touserdata(L, 1, Int32(obh_type_payload)) != nil else { return badType(vm, L, 1, "payload") }
+    decodeValue(vm, L, payloadBytes(L, 1))
+    return 1
+}
+
+@_cdecl("obh_call_payload_tostring")
+func callPayloadToString(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard obh_lua_touserdata(L, 1, Int32(obh_type_payload)) != nil else { return badType(vm, L, 1, "payload") }
+    push(L, "payload (\(payloadBytes(L, 1).count) bytes)")
+    return 1
+}
+
+@_cdecl("obh_call_message_tostring")
+func callMessageToString(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
+    push(L, "message (topic \(String(decoding: message.topic, as: UTF8.self)))")
+    return 1
+}
+
+// MARK: - msg:reply(value), msg:reply(nil, err)
+
+@_cdecl("obh_call_message_reply")
+func callMessageReply(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
+    guard message.pointee.request != 0 else {
+        return failure(L, "the message is no request: nobody waits for a reply to it")
+    }
+    if message.pointee.replied { return failure(L, "the request was answered already") }
+    let isError = obh_lua_type(L, 2) <= Int32(OBH_TNIL) && obh_lua_type(L, 3) > Int32(OBH_TNIL)
+    return withPayloadWriter(vm) { writer in
+        if isError {
+            encodeError(vm, L, 3, into: &writer)
+        } else {
+            if obh_lua_gettop(L) > 2 && obh_lua_type(L, 3) <= Int32(OBH_TNIL) { obh_lua_settop(L, 2) }
+            do throws(EncodeFault) {
+                try encodePayload(vm, L, from: 2, into: &writer)
+            } catch {
+                return failure(L, error.message)
+            }
+        }
+        message.pointee.replied = true
+        let from = message.pointee.from
+        let sent = vm.system.reply(
+            from: vm.process.pid, to: from, request: message.pointee.request, payload: writer.bytes,
+            isError: isError)
+        return sent ? success(L) : failure(L, "process not found: \(vm.system.text(of: from))")
+    }
+}
+
+// MARK: - Events
+
+/// Pushes the table of an event.
+func pushEvent(_ vm: VMPointer, _ L: LuaState, _ signal: SignalPointer) {
+    let system = vm.system
+    obh_lua_createtable(L, 0, 6)
+    if signal.pointee.from != .none {
+        push(L, signal.pointee.from, system)
+        setField(L, "from")
+    }
+    obh_lua_pushnumber(L, Double(signal.pointee.sentAt) / 1e9)
+    setField(L, "at")
+    if signal.pointee.kind == .cancel {
+        push(L, "pid.cancel")
+        setField(L, "kind")
+        let wall = system.clock.wall &+ (Int64(bitPattern: signal.pointee.a) &- system.clock.now)
+        push(L, formatRFC3339(unixNanoseconds: wall))
+        setField(L, "deadline")
+        return
+    }
+    let isExit = signal.pointee.kind == .exit
+    if isExit { push(L, "pid.exit") } else { push(L, "pid.link.down") }
+    setField(L, "kind")
+    let reason = signal.reason
+    if reason.isAbnormal || !isExit {
+        // Where it began: `from` itself, with no link between, or a process further away (L9).
+        push(L, reason.origin == .none ? signal.pointee.from : reason.origin, system)
+        setField(L, "origin")
+        obh_lua_pushinteger(L, Int64(reason.hops))
+        setField(L, "hops")
+    }
+    obh_lua_createtable(L, 0, 1)
+    reason.payload.withUnsafeBytes { _ = decodeValue(vm, L, $0) }
+    if reason.isAbnormal { setField(L, "error") } else { setField(L, "value") }
+    setField(L, "result")
+}

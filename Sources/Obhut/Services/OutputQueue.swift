@@ -1,0 +1,155 @@
+import Glibc
+
+/// Text on its way out: what processes print, or the log.
+///
+/// The law here: *whoever writes never waits for the sink.* Lines go into a bounded queue,
+/// and one thread of the library, `obhut-output`, hands them to the sink in order. When the
+/// queue is full because the sink is stuck, new lines are dropped and counted; the next
+/// line that fits is preceded by one that says how many are missing. Without a sink the
+/// last lines are kept, for whoever asks.
+///
+/// The thread exists only while there is a sink, and sleeps when there is nothing to hand
+/// over. `close` hands over what is queued and then returns; a sink that never returns
+/// would keep it for ever, so it waits at most `closingTime`.
+final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded by `lock`
+    typealias Sink = (_ text: UnsafeRawBufferPointer, _ level: Int32) -> Void
+
+    /// Bytes that may be queued for a sink, and lines that are kept without one.
+    private static let byteLimit = 4 << 20
+    private static let keptLines = 1024
+    /// Nanoseconds that `close` waits for a stuck sink.
+    private static let closingTime: Int64 = 2_000_000_000
+
+    private struct Line {
+        let text: [UInt8]
+        let level: Int32
+    }
+
+    private let sink: Sink?
+    private let lock = Lock()
+    private let changed = Condition()
+    private var lines: [Line] = []  // guarded by lock
+    private var first = 0  // guarded by lock; index of the oldest line in `lines`
+    private var bytes = 0  // guarded by lock
+    private var droppedCount = 0  // guarded by lock; ever
+    private var missing = 0  // guarded by lock; dropped since the last line that fitted
+    private var closing = false  // guarded by lock
+    private var finished = true  // guarded by lock; no thread hands over
+    private let isThreaded: Bool
+    private var thread: pthread_t?  // start and close only
+
+    /// - Parameter threaded: false in simulation: the sink is called by whoever writes.
+    init(sink: Sink?, threaded: Bool) {
+        self.sink = sink
+        isThreaded = threaded
+    }
+
+    /// Begins to hand over; until then text is queued.
+    func start() {
+        guard sink != nil, isThreaded, thread == nil else { return }
+        finished = false
+        thread = startThread(named: "obhut-output") { [unowned self] in self.main() }
+    }
+
+    /// Lines dropped so far.
+    var dropped: Int { lock.with { droppedCount } }
+
+    func write(_ text: String, level: Int32) {
+        var text = text
+        text.withUTF8 { write(UnsafeRawBufferPointer($0), level: level) }
+    }
+
+    /// Queues one piece of text, whole lines with their line feeds. Any thread; never waits.
+    func write(_ text: UnsafeRawBufferPointer, level: Int32) {
+        if let sink, !isThreaded { return lock.with { sink(text, level) } }
+        lock.with {
+            if closing { return }
+            if sink == nil { return keepLocked(text, level) }
+            if bytes + text.count > OutputQueue.byteLimit {
+                droppedCount += 1
+                missing += 1
+                return
+            }
+            if missing > 0 {
+                let note = Array("… \(missing) lines dropped: the output was not taken in time\n".utf8)
+                missing = 0
+                appendLocked(Line(text: note, level: level))
+            }
+            appendLocked(Line(text: Array(text), level: level))
+            changed.signal()
+        }
+    }
+
+    private func appendLocked(_ line: Line) {
+        lines.append(line)
+        bytes += line.text.count
+    }
+
+    private func keepLocked(_ text: UnsafeRawBufferPointer, _ level: Int32) {
+        appendLocked(Line(text: Array(text), level: level))
+        while lines.count - first > OutputQueue.keptLines || bytes > OutputQueue.byteLimit {
+            bytes -= lines[first].text.count
+            first += 1
+            droppedCount += 1
+        }
+        if first > OutputQueue.keptLines {
+            lines.removeFirst(first)
+            first = 0
+        }
+    }
+
+    /// Takes what was kept because there is no sink.
+    func takeKept() -> [UInt8] {
+        lock.with {
+            guard sink == nil else { return [] }
+            let kept = lines[first...].flatMap(\.text)
+            lines = []
+            first = 0
+            bytes = 0
+            return kept
+        }
+    }
+
+    /// Hands over what is queued, then ends the thread. Later writes are dropped; what was
+    /// kept stays readable.
+    func close() {
+        guard let thread else { return }
+        let ended = lock.with { () -> Bool in
+            closing = true
+            changed.broadcast()
+            let deadline = Clock.read(CLOCK_MONOTONIC) + OutputQueue.closingTime
+            while !finished {
+                if !changed.wait(lock, until: deadline) { break }
+            }
+            return finished
+        }
+        // One that is stuck inside the sink cannot be waited for; it keeps this object.
+        if ended {
+            pthread_join(thread, nil)
+        } else {
+            _ = Unmanaged.passRetained(self)
+            pthread_detach(thread)
+        }
+        self.thread = nil
+    }
+
+    private func main() {
+        while true {
+            let batch: ArraySlice<Line> = lock.with {
+                while lines.isEmpty && !closing { changed.wait(lock) }
+                let batch = lines[...]
+                lines = []
+                bytes = 0
+                return batch
+            }
+            if batch.isEmpty { break }
+            for line in batch { line.text.withUnsafeBytes { sink!($0, line.level) } }
+        }
+        lock.with {
+            finished = true
+            changed.broadcast()
+        }
+    }
+
+    deinit { assert(thread == nil, "an output queue was dropped while its thread ran") }
+}

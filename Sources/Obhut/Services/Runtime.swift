@@ -1,0 +1,316 @@
+import CObhut
+import Glibc
+
+/// What a runtime is made with.
+struct RuntimeConfiguration {
+    typealias Sink = (_ text: UnsafeRawBufferPointer, _ level: Int32) -> Void
+
+    /// Where `print` goes; nil: the last lines are kept.
+    var output: Sink?
+    /// Where the log goes; nil: the last lines are kept.
+    var log: Sink?
+    var preemption = Preemption.signal(number: SIGURG)
+    /// Nil: from the system.
+    var seed: UInt64?
+    /// One thread, virtual time, an order given by the seed (T2).
+    var simulated = false
+
+    /// Whether `number` can serve as the preemption signal; 0 means none.
+    static func maySignal(_ number: Int32) -> Bool {
+        let taken = [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF]
+        return number >= 0 && number <= 64 && !taken.contains(number) && number != 32 && number != 33
+    }
+}
+
+/// A runtime: an application, its hosts and processes, from load to stop.
+///
+///     created ──load──▶ loaded ──start──▶ started ──stop──▶ stopping ──▶ stopped
+///
+/// The law here: the state and what hangs on it change under `lock`; the lock is not held
+/// while waiting for anything. Lookups that processes make (`Directory`) read what is
+/// constant after the load, or a host's own atomic state.
+final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable field
+    /// What is said when a call does not fit it.
+    enum State: String {
+        case created = "the runtime is not started"
+        case started = "the runtime is started already"
+        case stopping = "the runtime is stopping"
+        case stopped = "the runtime is stopped"
+    }
+
+    enum Problem: Error {
+        case wrongState(String)
+        case invalidApplication(ApplicationFaults)
+        case system(String)
+    }
+
+    let scheduler: Scheduler
+    let system: ProcessSystem
+    let output: OutputQueue
+    let log: Log
+    /// Constant after the load.
+    private(set) var directory = Directory()
+
+    private let lock = Lock()
+    private let stateChanged = Condition()
+    private var state = State.created  // guarded by lock
+    private var isLoaded = false  // guarded by lock
+    private var startOrder: [Entry] = []  // guarded by lock
+    private var services: [Service] = []  // guarded by lock
+    private var ports: [Pid: Port] = [:]  // guarded by lock
+    private let signalNumber: Int32
+
+    /// An entry that was started with the runtime.
+    private struct Service {
+        let entry: Entry
+        let pid: Pid
+    }
+
+    init(_ configuration: RuntimeConfiguration) throws(Problem) {
+        let fault = LuaLibrary.open()
+        if let fault { throw .system(fault) }
+        var seed: UInt64 = 0
+        if let given = configuration.seed { seed = given } else { getentropy(&seed, 8) }
+        scheduler = Scheduler(
+            clock: Clock(virtual: configuration.simulated), preemption: configuration.preemption,
+            seed: seed, simulated: configuration.simulated)
+        signalNumber = scheduler.preemptionSignal
+        system = ProcessSystem(scheduler: scheduler)
+        output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
+        log = Log(
+            queue: OutputQueue(sink: configuration.log, threaded: !configuration.simulated),
+            clock: scheduler.clock)
+        system.writeLine = { [output] in output.write($0, level: Log.Level.info.rawValue) }
+        system.abnormalEnd = { [unowned self] process, reason, isSeen in
+            if !isSeen { self.log.died(process, reason) }
+        }
+    }
+
+    // MARK: Load
+
+    func load(_ sources: [Application.Source]) throws(Problem) {
+        try inState(.created) { () throws(Problem) in
+            if isLoaded { throw .wrongState("an application is loaded already") }
+            switch Application.load(sources, checkSyntax: LuaProgram.check) {
+            case .failure(let faults): throw .invalidApplication(faults)
+            case .success(let application):
+                isLoaded = true
+                startOrder = application.startOrder.compactMap { application[$0] }
+                directory = Directory(application, scheduler: scheduler)
+                system.resolveDefinition = { [directory] in directory.definition($0) }
+                system.resolveHost = { [directory] in directory.hosts[$0] }
+            }
+        }
+    }
+
+    private func inState<Result>(
+        _ wanted: State, _ body: () throws(Problem) -> Result
+    ) throws(Problem) -> Result {
+        try lock.with { () throws(Problem) -> Result in
+            guard state == wanted else {
+                throw .wrongState(state.rawValue)
+            }
+            return try body()
+        }
+    }
+
+    // MARK: Start
+
+    /// - Parameter hostsOnly: starts every process host and nothing else.
+    func start(hostsOnly: Bool = false) throws(Problem) {
+        try inState(.created) { () throws(Problem) in
+            if signalNumber != 0 && scheduler.simulation == nil {
+                guard obh_preempt_install(signalNumber) == 0 else {
+                    throw .system("cannot install the handler of signal \(signalNumber)")
+                }
+            }
+            output.start()
+            log.queue.start()
+            scheduler.start()
+            state = .started
+            if hostsOnly {
+                for host in directory.hosts.values { host.start() }
+                return
+            }
+            for entry in startOrder { try startLocked(entry) }
+        }
+    }
+
+    private func startLocked(_ entry: Entry) throws(Problem) {
+        switch entry.definition {
+        case .host: directory.hosts[entry.id.description]?.start()
+        case .process(let process):
+            guard let definition = directory.definitions[entry.id.description],
+                let host = process.host.flatMap({ directory.hosts[$0.description] })
+            else { return }
+            var writer = PayloadWriter()
+            writer.write(.list(process.input))
+            do throws(ProcessSystem.SpawnFault) {
+                let spawned = try system.spawn(
+                    definition, on: host, arguments: writer.bytes, parent: nil)
+                services.append(Service(entry: entry, pid: spawned.pid))
+            } catch {
+                log.write(.error, "\(entry.id) could not be started: \(error.text)")
+            }
+        case .function, .library, .data: break
+        }
+    }
+
+    // MARK: Spawn
+
+    enum SpawnProblem: Error {
+        case notFound(String)
+        case wrongKind(String)
+        case wrongState(String)
+        case limit(String)
+    }
+
+    /// Starts a process for the host program.
+    /// - Parameter host: nil: the only process host there is.
+    func spawn(
+        _ entry: String, on hostName: String?, arguments: UnsafeRawBufferPointer,
+        parent: ProcessPointer?, options: ProcessSystem.SpawnOptions
+    ) throws(SpawnProblem) -> Pid {
+        let definition: ProcessDefinition
+        switch directory.definition(entry) {
+        case .found(let found): definition = found
+        case .notFound: throw .notFound("entry not found: \(entry)")
+        case .notAProcess(let kind):
+            throw .wrongKind("\(entry) is a \(kind): it cannot be run as a process")
+        }
+        let host: Host
+        if let hostName {
+            guard let found = directory.hosts[hostName] else {
+                throw .notFound("process host not found: \(hostName)")
+            }
+            host = found
+        } else {
+            guard directory.hosts.count == 1, let only = directory.hosts.values.first else {
+                throw .wrongState(
+                    directory.hosts.isEmpty
+                        ? "the application has no process host: add an entry of kind process.host"
+                        : "the application has several process hosts: say which (\(directory.hosts.keys.sorted().joined(separator: ", ")))"
+                )
+            }
+            host = only
+        }
+        do throws(ProcessSystem.SpawnFault) {
+            return try system.spawn(
+                definition, on: host, arguments: arguments, parent: parent, options: options
+            ).pid
+        } catch {
+            switch error {
+            case .hostNotStarted: throw .wrongState(error.text)
+            case .hostFull, .tooManyProcesses, .outOfMemory: throw .limit(error.text)
+            }
+        }
+    }
+
+    // MARK: Ports
+
+    func openPort() throws(Problem) -> (port: Port, pid: Pid) {
+        try inState(.started) { () throws(Problem) in
+            guard let (port, pid) = Port.open(in: system) else {
+                throw .system("no descriptor, or no pid, is left for a port")
+            }
+            ports[pid] = port
+            return (port, pid)
+        }
+    }
+
+    func closePort(_ pid: Pid) {
+        lock.with { ports.removeValue(forKey: pid) }?.end(pid)
+    }
+
+    // MARK: Stop (V4)
+
+    /// What processes that are no service have to end when the runtime stops.
+    private static let remainderTimeout: Int64 = 5_000_000_000
+
+    /// Stops in order, and always ends. Not on a thread of the runtime.
+    /// - Parameter timeout: nanoseconds for the polite part; nil: what the application says.
+    func stop(timeout: Int64? = nil) {
+        let begins = lock.with { () -> Bool in
+            switch state {
+            case .created, .started:
+                let wasStarted = state == .started
+                state = .stopping
+                if !wasStarted { finishLocked() }
+                return wasStarted
+            case .stopping, .stopped:
+                while state != .stopped { stateChanged.wait(lock) }
+                return false
+            }
+        }
+        guard begins else { return }
+
+        let overall = timeout.map { scheduler.clock.now.addingReportingOverflow($0).partialValue }
+        for service in lock.with({ services.reversed() }) {
+            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout, overall)
+        }
+        for host in directory.hosts.values { host.beginStop() }
+        endPolitely(livingPids(), within: Runtime.remainderTimeout, overall)
+        // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
+        while system.aliveCount > 0 {
+            for pid in livingPids() { _ = system.terminate(pid, from: .none) }
+            wait(until: scheduler.clock.now + 100_000_000) { system.aliveCount == 0 }
+        }
+        for (pid, port) in lock.with({ ports }) { port.end(pid) }
+        for host in directory.hosts.values { host.stop() }
+        scheduler.stop()
+        if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
+        lock.with { finishLocked() }
+    }
+
+    private func finishLocked() {
+        output.close()
+        log.close()
+        state = .stopped
+        stateChanged.broadcast()
+    }
+
+    var isStopped: Bool { lock.with { state == .stopped } }
+
+    private func livingPids() -> [Pid] {
+        var pids: [Pid] = []
+        system.table.forEachLiving { slot, pid in
+            if slot.host != nil { pids.append(pid) }
+        }
+        return pids
+    }
+
+    /// Cancels all of `pids` and waits until they have ended; the runtime ends by force
+    /// what has not ended at its deadline.
+    private func endPolitely(_ pids: [Pid], within limit: Int64?, _ overall: Int64?) {
+        let now = scheduler.clock.now
+        var deadline = now + (limit ?? Runtime.remainderTimeout)
+        if let overall { deadline = min(deadline, overall) }
+        for pid in pids {
+            if deadline > now {
+                _ = system.cancel(pid, from: .none, timeout: deadline - now)
+            } else {
+                _ = system.terminate(pid, from: .none)
+            }
+        }
+        // Ending by force takes some milliseconds more.
+        wait(until: deadline + 2_000_000_000) {
+            pids.allSatisfy { system.table.living($0) == nil }
+        }
+    }
+
+    /// Waits until `isOver`, looked at whenever a process has ended, or until `deadline`.
+    private func wait(until deadline: Int64, _ isOver: () -> Bool) {
+        if let simulation = scheduler.simulation {
+            while !isOver(), simulation.step(until: deadline) {}
+            return
+        }
+        while !isOver(), scheduler.clock.now < deadline {
+            system.waitForAnEnd(until: deadline, unless: isOver)
+        }
+    }
+
+    deinit {
+        // The C interface stops a runtime before it lets go of it.
+        assert(state == .stopped || state == .created, "a runtime was dropped while it ran")
+    }
+}

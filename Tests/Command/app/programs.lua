@@ -1,0 +1,39 @@
+local programs = {}
+
+function programs.echo(...)
+    return {...}
+end
+
+function programs.nothing() end
+
+function programs.says(text)
+    print("heard", text)
+    return text
+end
+
+function programs.answers_an_error()
+    return nil, "no luck"
+end
+
+function programs.raises()
+    error("raised on purpose")
+end
+
+-- Never ends by itself, and gives nobody a chance to notice.
+function programs.talks()
+    while true do print("and on") end
+end
+
+function programs.waits()
+    print("ready")
+    local event = process.events():receive()
+    print("asked: " .. event.kind)
+    return "done"
+end
+
+function programs.spins()
+    print("ready")
+    while true do end
+end
+
+return programs
