@@ -202,7 +202,7 @@ import Testing
             pids.append(runtime.spawn { _ in .end })
             if let pid = pids.takeAll().last {
                 for i in 0..<4 {
-                    _ = runtime.system.names.register("\(pid.raw).\(i)", for: pid, in: runtime.system.table)
+                    _ = runtime.system.names.register("\(pid.raw).\(i)", for: pid)
                 }
             }
         }
