@@ -7,7 +7,6 @@
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
  * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. Nothing
  * is refused while Swift is on the stack (`in_host`): there the trampoline looks at the limit on its way out. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +166,6 @@ static inline void give(obh_arena *arena, void *block, size_t size) {
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
 static void *refuse(obh_vm *vm, size_t new_size) {
     if (vm->in_host) {
-        fprintf(stderr, "obhut: out of memory (%zu bytes) inside the runtime\n", new_size);
         abort();
     }
     vm->arena.refused = new_size;

@@ -104,7 +104,6 @@ static int panic(lua_State *L) {
         if (!vm->kill) vm->kill = OBH_KILL_MEMORY;
         siglongjmp(*(sigjmp_buf *)vm->jump, 2);
     }
-    fprintf(stderr, "obhut: unprotected Lua error\n");
     abort();
 }
 

@@ -171,6 +171,9 @@ int obh_step_fiber(obh_vm *vm, struct lua_State *fiber);
 /* Whether the function that runs on L may answer OBH_BLOCK. Asked before a wait is registered. */
 int obh_can_block(obh_vm *vm, struct lua_State *L);
 
+/* Names the function that runs, as `obh_body.where` asks for it. */
+size_t obh_vm_where(obh_vm *vm, char *text, size_t size);
+
 /* Takes one handle of a collected userdata (types marked COLLECTED in functions.def: its first 8 bytes); 0: none. */
 uint64_t obh_vm_take_collected(obh_vm *vm);
 
