@@ -1,6 +1,6 @@
 /* All of a process's Lua memory.
  *
- * Blocks up to 512 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
+ * Blocks up to 768 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
  * process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped at once:
  * the end of a process is obh_arena_drop, never lua_close.
  *
@@ -42,6 +42,7 @@ struct chunk {
     struct chunk *next;
     size_t size;
 };
+_Static_assert(SMALL <= FIRST_CHUNK - MALLOC_OVERHEAD - sizeof(struct chunk), "the largest small block fits the smallest chunk");
 
 struct large {
     struct large *next;
@@ -53,7 +54,7 @@ static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 static inline void put_free(obh_arena *arena, void *block, size_t n) {
     *(void **)block = arena->free_lists[n];
     arena->free_lists[n] = block;
-    arena->free_classes |= 1u << (n - 1);
+    arena->free_classes |= UINT64_C(1) << (n - 1);
     CLOSE_BLOCK(block, n * UNIT);
 }
 
@@ -61,7 +62,7 @@ static inline void *take_free(obh_arena *arena, size_t n) {
     void *block = arena->free_lists[n];
     OPEN_BLOCK(block, n * UNIT);
     arena->free_lists[n] = *(void **)block;
-    if (!arena->free_lists[n]) arena->free_classes &= ~(1u << (n - 1));
+    if (!arena->free_lists[n]) arena->free_classes &= ~(UINT64_C(1) << (n - 1));
     return block;
 }
 
@@ -97,9 +98,9 @@ static void retire_bump(obh_arena *arena) {
 static void *refill(obh_arena *arena, size_t n) {
     if ((size_t)(arena->bump_end - arena->bump) < n * UNIT) {
         /* A program that freed many blocks of another size should not have to grow for it. */
-        uint32_t larger = n < OBH_SMALL_CLASSES ? arena->free_classes & ~((1u << n) - 1) : 0;
+        uint64_t larger = arena->free_classes >> n << n;
         if (larger && arena->held - arena->used > arena->used / 2) {
-            size_t from = (size_t)__builtin_ctz(larger) + 1;
+            size_t from = (size_t)__builtin_ctzll(larger) + 1;
             char *block = take_free(arena, from);
             put_free(arena, block + n * UNIT, from - n);
             return block;

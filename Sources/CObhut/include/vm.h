@@ -79,15 +79,15 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 32 /* of 16 bytes: blocks up to 512 */ };
+enum { OBH_SMALL_CLASSES = 48 /* of 16 bytes: blocks up to 768, which a coroutine's stack fits into */ };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
     void *free_lists[OBH_SMALL_CLASSES + 1]; /* by units of 16 bytes; [0] unused */
-    uint32_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
+    uint64_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
     char *bump, *bump_end;                   /* what is left of the newest chunk */
     void *chunks;                            /* all chunks */
-    void *large;                             /* all blocks over 512 bytes, doubly linked */
+    void *large;                             /* all blocks over 768 bytes, doubly linked */
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
     size_t peak;                             /* largest `used` */
