@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 /* ---- Protected calls ------------------------------------------------------------- */
 
 /* The lua_KContext of a suspended pcall: how many values lie below the results, and vm->exiting at its entry. */
@@ -197,6 +199,7 @@ void obh_open_sandbox(lua_State *L, const obh_vm_options *options) {
     set_function(L, "xpcall", base_xpcall);
     set_function(L, "setmetatable", base_setmetatable);
     wrap_function(L, "load", base_load);
+    /* `pairs` and `next` in sorted order, for simulation (T2), would be put in here. */
     publish(L, "_G");
 
     open_library(L, luaopen_string, "string");
@@ -230,3 +233,5 @@ void obh_open_sandbox(lua_State *L, const obh_vm_options *options) {
     publish(L, "coroutine");
     obh_open_functions(L);
 }
+
+OBH_JUMPED_OVER_END
