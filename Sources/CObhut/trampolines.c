@@ -231,7 +231,6 @@ void obh_open_functions(lua_State *L) {
     publish(L, MODULE(global), "process", MODULE(process), "process");
     publish(L, MODULE(global), "channel", MODULE(channel), "channel");
     publish(L, MODULE(global), "errors", MODULE(errors), "errors");
-    publish(L, MODULE(global), "payload", MODULE(payload), "payload");
     publish(L, MODULE(process), "registry", MODULE(registry), "process.registry");
     publish(L, MODULE(process), "event", MODULE(event), NULL);
     lua_settop(L, 0);
