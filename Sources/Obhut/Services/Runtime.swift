@@ -234,6 +234,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             case .created, .started:
                 let wasStarted = state == .started
                 state = .stopping
+                // There are no threads, and nothing was handed to a sink.
                 if !wasStarted { finishLocked() }
                 return wasStarted
             case .stopping, .stopped:
@@ -243,7 +244,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         guard begins else { return }
 
-        let overall = timeout.map { scheduler.clock.now.addingReportingOverflow($0).partialValue }
+        let overall = timeout.map { instant(after: $0) }
         for service in lock.with({ services.reversed() }) {
             endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout, overall)
         }
@@ -258,17 +259,31 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         for host in directory.hosts.values { host.stop() }
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
+        // Without the lock: a sink may be in the middle of a call that takes it.
+        output.close()
+        log.close()
         lock.with { finishLocked() }
     }
 
     private func finishLocked() {
-        output.close()
-        log.close()
         state = .stopped
         stateChanged.broadcast()
     }
 
-    var isStopped: Bool { lock.with { state == .stopped } }
+    /// Whether it is stopped, or was never started and so could be stopped without waiting.
+    func stopsAtOnce() -> Bool {
+        lock.with {
+            if state == .created { finishLocked() }
+            return state == .stopped
+        }
+    }
+
+    /// - Parameter duration: nanoseconds; however many there are.
+    private func instant(after duration: Int64) -> Int64 {
+        let (sum, overflow) = scheduler.clock.now.addingReportingOverflow(duration)
+        // What is added to it later must not overflow either.
+        return overflow ? .max / 2 : min(sum, .max / 2)
+    }
 
     private func livingPids() -> [Pid] {
         var pids: [Pid] = []
@@ -282,7 +297,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     /// what has not ended at its deadline.
     private func endPolitely(_ pids: [Pid], within limit: Int64?, _ overall: Int64?) {
         let now = scheduler.clock.now
-        var deadline = now + (limit ?? Runtime.remainderTimeout)
+        var deadline = instant(after: limit ?? Runtime.remainderTimeout)
         if let overall { deadline = min(deadline, overall) }
         for pid in pids {
             if deadline > now {
