@@ -105,9 +105,9 @@ struct PayloadWriter: ~Copyable {
         // Doubling keeps the copies linear in the final size; never reserve past the limit.
         let doubled = capacity > Int.max / 2 ? needed : capacity * 2
         let wanted = max(needed, min(max(doubled, 64), limit))
-        let isBorrowed = buffer != nil && buffer == borrowed
-        guard let larger = realloc(isBorrowed ? nil : buffer, wanted) else { return overflow() }
-        if isBorrowed { memcpy(larger, borrowed, count) }
+        let outgrown = buffer == borrowed ? borrowed : nil
+        guard let larger = realloc(outgrown == nil ? buffer : nil, wanted) else { return overflow() }
+        if let outgrown { memcpy(larger, outgrown, count) }
         buffer = larger
         capacity = wanted
         end = min(capacity, limit)

@@ -4,12 +4,6 @@ final class Directory: Sendable {
     let definitions: [String: ProcessDefinition]
     private let kinds: [String: String]
 
-    enum Lookup {
-        case found(ProcessDefinition)
-        case notFound
-        case notAProcess(kind: String)
-    }
-
     /// Of a runtime without an application.
     init() {
         hosts = [:]
@@ -41,7 +35,7 @@ final class Directory: Sendable {
         self.kinds = kinds
     }
 
-    func definition(_ id: String) -> Lookup {
+    func definition(_ id: String) -> ProcessSystem.DefinitionLookup {
         if let definition = definitions[id] { return .found(definition) }
         if let kind = kinds[id] { return .notAProcess(kind: kind) }
         return .notFound

@@ -80,7 +80,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         log = Log(
             queue: OutputQueue(sink: configuration.log, threaded: !configuration.simulated),
             clock: scheduler.clock)
-        system.output = output
+        system.writeLine = { [output] in output.write($0, level: Log.Level.info.rawValue) }
         system.abnormalEnd = { [unowned self] process, reason, isSeen in
             if !isSeen { self.log.died(process, reason) }
         }
@@ -97,7 +97,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
                 isLoaded = true
                 startOrder = application.startOrder.compactMap { application[$0] }
                 directory = Directory(application, scheduler: scheduler)
-                system.directory = directory
+                system.resolveDefinition = { [directory] in directory.definition($0) }
+                system.resolveHost = { [directory] in directory.hosts[$0] }
             }
         }
     }

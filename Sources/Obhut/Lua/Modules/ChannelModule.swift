@@ -58,7 +58,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     @inline(__always)
     private func pushReceived(_ L: LuaState, _ signal: SignalPointer, _ record: ChannelPointer) {
         if signal.pointee.kind != .message {
-            pushEvent(L, signal, pointee.vm.process)
+            pushEvent(pointee.vm, L, signal)
         } else if record.pointee.kind == .inbox || record.pointee.givesMessages {
             pushMessage(L, signal)
         } else {

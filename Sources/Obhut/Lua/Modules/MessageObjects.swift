@@ -167,8 +167,8 @@ func callMessageReply(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 // MARK: - Events
 
 /// Pushes the table of an event.
-func pushEvent(_ L: LuaState, _ signal: SignalPointer, _ process: ProcessPointer) {
-    let system = process.system
+func pushEvent(_ vm: VMPointer, _ L: LuaState, _ signal: SignalPointer) {
+    let system = vm.system
     obh_lua_createtable(L, 0, 6)
     if signal.pointee.from != .none {
         push(L, signal.pointee.from, system)
@@ -196,7 +196,7 @@ func pushEvent(_ L: LuaState, _ signal: SignalPointer, _ process: ProcessPointer
         setField(L, "hops")
     }
     obh_lua_createtable(L, 0, 1)
-    reason.payload.withUnsafeBytes { _ = decodeValue(.from(process), L, $0) }
+    reason.payload.withUnsafeBytes { _ = decodeValue(vm, L, $0) }
     if reason.isAbnormal { setField(L, "error") } else { setField(L, "value") }
     setField(L, "result")
 }

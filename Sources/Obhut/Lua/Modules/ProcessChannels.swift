@@ -5,14 +5,14 @@ import CObhut
 
 @_cdecl("obh_call_process_inbox")
 func callProcessInbox(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    if obh_lua_rawgetp(L, Int32(OBH_REGISTRY), RegistryKey.inbox) == Int32(OBH_TUSERDATA) { return 1 }
+    if obh_lua_rawgetp(L, registryIndex, RegistryKey.inbox) == Int32(OBH_TUSERDATA) { return 1 }
     vm.lua.pointee.modules.inbox = makeOwn(vm, L, .inbox, RegistryKey.inbox)
     return 1
 }
 
 @_cdecl("obh_call_process_events")
 func callProcessEvents(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    if obh_lua_rawgetp(L, Int32(OBH_REGISTRY), RegistryKey.events) == Int32(OBH_TUSERDATA) { return 1 }
+    if obh_lua_rawgetp(L, registryIndex, RegistryKey.events) == Int32(OBH_TUSERDATA) { return 1 }
     vm.lua.pointee.modules.events = makeOwn(vm, L, .events, RegistryKey.events)
     return 1
 }
@@ -23,17 +23,17 @@ private func makeOwn(
     let record = vm.lua.makeRecord(kind)
     pushChannel(L, record)
     obh_lua_pushvalue(L, -1)
-    obh_lua_rawsetp(L, Int32(OBH_REGISTRY), key)
+    obh_lua_rawsetp(L, registryIndex, key)
     return record
 }
 
 /// Pushes the table of the channels of topics.
 private func pushTopics(_ L: LuaState) {
-    if obh_lua_rawgetp(L, Int32(OBH_REGISTRY), RegistryKey.topics) == Int32(OBH_TTABLE) { return }
+    if obh_lua_rawgetp(L, registryIndex, RegistryKey.topics) == Int32(OBH_TTABLE) { return }
     obh_lua_pop(L, 1)
     obh_lua_createtable(L, 0, 2)
     obh_lua_pushvalue(L, -1)
-    obh_lua_rawsetp(L, Int32(OBH_REGISTRY), RegistryKey.topics)
+    obh_lua_rawsetp(L, registryIndex, RegistryKey.topics)
 }
 
 @_cdecl("obh_call_process_listen")

@@ -3,23 +3,26 @@ import Glibc
 
 // `process`: sending, and what a process asks of itself. Its errors are strings.
 
+/// The pseudo-index of Lua's registry (LUA_REGISTRYINDEX; lua_api.c checks the number).
+let registryIndex: Int32 = -1_001_000
+
 /// Places of the registry that the modules use: no address of anything.
 enum RegistryKey {
-    static let ownPid = UnsafeRawPointer(bitPattern: 1)
-    static let inbox = UnsafeRawPointer(bitPattern: 2)
-    static let events = UnsafeRawPointer(bitPattern: 3)
+    static var ownPid: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 1) }
+    static var inbox: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 2) }
+    static var events: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 3) }
     /// Table: topic to channel.
-    static let topics = UnsafeRawPointer(bitPattern: 4)
+    static var topics: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 4) }
     /// Table: entry id of a library to what its chunk returned.
-    static let libraries = UnsafeRawPointer(bitPattern: 5)
+    static var libraries: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 5) }
 }
 
 @_cdecl("obh_call_process_pid")
 func callProcessPid(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    if obh_lua_rawgetp(L, Int32(OBH_REGISTRY), RegistryKey.ownPid) == Int32(OBH_TSTRING) { return 1 }
+    if obh_lua_rawgetp(L, registryIndex, RegistryKey.ownPid) == Int32(OBH_TSTRING) { return 1 }
     push(L, vm.process.pid, vm.system)
     obh_lua_pushvalue(L, -1)
-    obh_lua_rawsetp(L, Int32(OBH_REGISTRY), RegistryKey.ownPid)
+    obh_lua_rawsetp(L, registryIndex, RegistryKey.ownPid)
     return 1
 }
 

@@ -91,11 +91,11 @@ private func requireLibrary(_ vm: VMPointer, _ L: LuaState, _ library: LuaUnit) 
 }
 
 private func pushLibraries(_ L: LuaState) {
-    if obh_lua_rawgetp(L, Int32(OBH_REGISTRY), RegistryKey.libraries) == Int32(OBH_TTABLE) { return }
+    if obh_lua_rawgetp(L, registryIndex, RegistryKey.libraries) == Int32(OBH_TTABLE) { return }
     obh_lua_pop(L, 1)
     obh_lua_createtable(L, 0, 2)
     obh_lua_pushvalue(L, -1)
-    obh_lua_rawsetp(L, Int32(OBH_REGISTRY), RegistryKey.libraries)
+    obh_lua_rawsetp(L, registryIndex, RegistryKey.libraries)
 }
 
 /// The source that the calling function stands in; the process's own where that cannot be told.
