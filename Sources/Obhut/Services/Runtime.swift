@@ -48,17 +48,22 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let system: ProcessSystem
     let output: OutputQueue
     let log: Log
-    /// Constant after the load.
-    private(set) var directory = Directory()
+    /// What the host program may name; empty before the load, constant after it.
+    var directory: Directory { directoryLock.with { loadedDirectory } }
+    /// Apart from `lock`, because it is taken while a port is held.
+    private let directoryLock = Lock()
+    private var loadedDirectory = Directory()  // guarded by directoryLock
 
     private let lock = Lock()
     private let stateChanged = Condition()
     private var state = State.created  // guarded by lock
-    private var isLoaded = false  // guarded by lock
+    private var loading = Loading.no  // guarded by lock
     private var startOrder: [Entry] = []  // guarded by lock
     private var services: [Service] = []  // guarded by lock
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
+
+    private enum Loading { case no, underWay, done }
 
     /// An entry that was started with the runtime.
     private struct Service {
@@ -90,17 +95,29 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     func load(_ sources: [Application.Source]) throws(Problem) {
         try inState(.created) { () throws(Problem) in
-            if isLoaded { throw .wrongState("an application is loaded already") }
-            switch Application.load(sources, checkSyntax: LuaProgram.check) {
-            case .failure(let faults): throw .invalidApplication(faults)
-            case .success(let application):
-                isLoaded = true
-                startOrder = application.startOrder.compactMap { application[$0] }
-                directory = Directory(application, scheduler: scheduler)
-                system.resolveDefinition = { [directory] in directory.definition($0) }
-                system.resolveHost = { [directory] in directory.hosts[$0] }
+            switch loading {
+            case .no: loading = .underWay
+            case .underWay: throw .wrongState("an application is being loaded")
+            case .done: throw .wrongState("an application is loaded already")
             }
         }
+        // Files are read without the lock. Who starts meanwhile is refused, who stops is not.
+        switch Application.load(sources, checkSyntax: LuaProgram.check) {
+        case .failure(let faults):
+            lock.with { loading = .no }
+            throw .invalidApplication(faults)
+        case .success(let application):
+            try inState(.created) { () throws(Problem) in publishLocked(application) }
+        }
+    }
+
+    private func publishLocked(_ application: Application) {
+        let directory = Directory(application, scheduler: scheduler)
+        loading = .done
+        startOrder = application.startOrder.compactMap { application[$0] }
+        directoryLock.with { loadedDirectory = directory }
+        system.resolveDefinition = { directory.definition($0) }
+        system.resolveHost = { directory.hosts[$0] }
     }
 
     private func inState<Result>(
@@ -119,6 +136,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     /// - Parameter hostsOnly: starts every process host and nothing else.
     func start(hostsOnly: Bool = false) throws(Problem) {
         try inState(.created) { () throws(Problem) in
+            if loading == .underWay { throw .wrongState("an application is being loaded") }
             if signalNumber != 0 && scheduler.simulation == nil {
                 guard obh_preempt_install(signalNumber) == 0 else {
                     throw .system("cannot install the handler of signal \(signalNumber)")
@@ -171,6 +189,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         _ entry: String, on hostName: String?, arguments: UnsafeRawBufferPointer,
         parent: ProcessPointer?, options: ProcessSystem.SpawnOptions
     ) throws(SpawnProblem) -> Pid {
+        let directory = directory
         let definition: ProcessDefinition
         switch directory.definition(entry) {
         case .found(let found): definition = found
