@@ -1,0 +1,175 @@
+import CObhut
+import Glibc
+import Synchronization
+
+@testable import Obhut
+
+/// How a process ended, as text.
+struct LuaEnd: Equatable, CustomStringConvertible {
+    var text: String
+    var isAbnormal: Bool
+    var traceback: String?
+
+    var description: String { "\(isAbnormal ? "error" : "value") \(text)" }
+    static func value(_ text: String) -> LuaEnd { LuaEnd(text: text, isAbnormal: false) }
+    static func error(_ text: String) -> LuaEnd { LuaEnd(text: text, isAbnormal: true) }
+    static func == (a: LuaEnd, b: LuaEnd) -> Bool { a.text == b.text && a.isAbnormal == b.isAbnormal }
+}
+
+/// A runtime with one host that runs Lua from strings: on one thread in virtual time, interrupted every
+/// `interval` instructions; or, with `interval` nil, on real workers that are interrupted by a signal.
+final class LuaWorld {
+    static let opened = LuaLibrary.open()
+    let scheduler: Scheduler
+    let system: ProcessSystem
+    let host: Host
+    private let isReal: Bool
+
+    init(interval: Int32?, workers: Int = 1, memory: Int = 64 << 20, spareWorkers: Int = 0) {
+        precondition(LuaWorld.opened == nil, LuaWorld.opened ?? "")
+        isReal = interval == nil
+        scheduler = Scheduler(
+            clock: Clock(virtual: !isReal),
+            preemption: interval.map { .counted(instructions: $0) } ?? .signal(number: SIGURG), seed: 7,
+            simulated: !isReal)
+        system = ProcessSystem(scheduler: scheduler)
+        var limits = HostLimits()
+        limits.workers = workers
+        limits.processMemory = memory
+        limits.spareWorkers = spareWorkers
+        host = scheduler.addHost(named: "app:processes", limits: limits)
+        if isReal {
+            precondition(obh_preempt_install(SIGURG) == 0)
+            scheduler.start()
+        }
+        host.start()
+    }
+
+    func spawn(_ source: String, method: String = "main", memory: Int? = nil) -> LuaRun {
+        let run = LuaRun()
+        do throws(SyntaxFault) {
+            let unit = try LuaUnit(id: "app:test", chunkName: "test.lua", text: Array(source.utf8))
+            let definition = ProcessDefinition(
+                id: "app:test", body: LuaRun.body, program: LuaProgram(unit: unit, method: method),
+                memoryLimit: memory)
+            run.pid = try! system.spawn(
+                definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0), parent: nil
+            ).pid
+            LuaRun.runs.withLock { $0[Key(system: ObjectIdentifier(system), pid: run.pid)] = run }
+        } catch {
+            run.end = .error("test.lua:\(error.line): \(error.message)")
+        }
+        return run
+    }
+
+    /// Runs until nothing can run. In a real world: until `runs` have ended, at most `seconds`.
+    func settle(_ runs: [LuaRun], seconds: Double = 20) {
+        if !isReal { return scheduler.simulation!.run(until: .max) }
+        let deadline = scheduler.clock.now + Int64(seconds * 1e9)
+        while runs.contains(where: { $0.end == nil }) && scheduler.clock.now < deadline { usleep(500) }
+    }
+
+    func terminate(_ run: LuaRun) { _ = system.deliverUrgently(.make(.terminate, from: .none), to: run.pid) }
+
+    /// Only in a real world; every process has ended before.
+    func stop() {
+        host.beginStop()
+        host.stop()
+        scheduler.stop()
+        obh_preempt_uninstall(SIGURG)
+    }
+
+    struct Key: Hashable {
+        let system: ObjectIdentifier
+        let pid: Pid
+    }
+}
+
+/// One process of a test. Its body is Lua's, with a look at the result before it is given back.
+final class LuaRun: @unchecked Sendable {  // `pid` is written before others know it, the rest is locked
+    var pid = Pid.none
+    private let lock = Mutex<(LuaEnd?, LuaFigures)>((nil, LuaFigures()))
+    var end: LuaEnd? {
+        get { lock.withLock { $0.0 } }
+        set { lock.withLock { $0.0 = newValue } }
+    }
+    var figures: LuaFigures { lock.withLock { $0.1 } }
+
+    struct LuaFigures {
+        var preemptions = 0
+        var peak = 0
+    }
+
+    static let runs = Mutex<[LuaWorld.Key: LuaRun]>([:])
+
+    nonisolated(unsafe) static let body: UnsafePointer<obh_body> = {
+        let table = UnsafeMutablePointer<obh_body>.allocate(capacity: 1)
+        table.initialize(
+            to: obh_body(
+                start: { LuaBody.table.pointee.start($0) },
+                step: { LuaBody.table.pointee.step($0) },
+                stop: { raw in
+                    let process = ProcessPointer.from(raw!)
+                    let key = LuaWorld.Key(system: ObjectIdentifier(process.system), pid: process.pid)
+                    let reason = process.pointee.doom ?? process.pointee.outcome
+                    var figures = LuaFigures()
+                    if let vm = process.pointee.bodyState?.assumingMemoryBound(to: obh_vm.self) {
+                        figures.preemptions = Int(vm.pointee.preemptions)
+                        figures.peak = vm.pointee.arena.peak
+                    }
+                    LuaBody.table.pointee.stop(raw)
+                    let end = LuaEnd(
+                        text: reason?.text ?? "no result", isAbnormal: reason?.isAbnormal ?? true,
+                        traceback: reason?.traceback)
+                    var run: LuaRun?
+                    while run == nil {  // the spawner may not have entered it yet
+                        run = LuaRun.runs.withLock { $0.removeValue(forKey: key) }
+                    }
+                    run!.lock.withLock { $0 = (end, figures) }
+                }))
+        return UnsafePointer(table)
+    }()
+}
+
+/// Runs one source to its end.
+func runLua(
+    _ source: String, interval: Int32? = 1000, method: String = "main", memory: Int = 64 << 20
+) -> LuaEnd {
+    let world = LuaWorld(interval: interval, memory: memory)
+    let run = world.spawn(source, method: method)
+    world.settle([run])
+    if interval == nil { world.stop() }
+    return run.end ?? .error("did not end")
+}
+
+/// A source whose `main` runs `code` and answers all that it printed.
+func printing(_ code: String) -> String {
+    // On one line, so that the lines of `code` keep their numbers, but for the first.
+    """
+    return {main = function(...) local lines = {} local function print(...) local t = table.pack(...) \
+    for i = 1, t.n do t[i] = tostring(t[i]):gsub("0x%x+", "ADDRESS") end \
+    lines[#lines + 1] = table.concat(t, " ", 1, t.n) end
+    \(code)
+    return table.concat(lines, "\\n") end}
+    """
+}
+
+/// What Lua's own interpreter makes of the same source; nil if it is not installed.
+func stockLua(_ source: String) -> String? {
+    let path = "/tmp/obhut-\(getpid())-\(UInt32.random(in: 0 ... .max)).lua"
+    guard let file = fopen(path, "w") else { return nil }
+    fputs(source, file)
+    fclose(file)
+    defer { unlink(path) }
+    let command =
+        "lua5.4 -e 'local f = assert(io.open(\"\(path)\")) "
+        + "io.write(assert(load(f:read(\"a\"), \"@test.lua\"))().main())' 2>&1"
+    guard let pipe = popen(command, "r") else { return nil }
+    var output: [UInt8] = []
+    var byte = fgetc(pipe)
+    while byte != EOF {
+        output.append(UInt8(byte))
+        byte = fgetc(pipe)
+    }
+    return pclose(pipe) == 0 ? String(decoding: output, as: UTF8.self) : nil
+}
