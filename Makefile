@@ -18,7 +18,7 @@ FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/l
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
 
-.PHONY: build setup demo test fresh-logs test-swift test-packaging test-command test-sanitized sanitize install uninstall clean help
+.PHONY: build setup demo test fresh-logs test-layers test-swift test-packaging test-command test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -49,12 +49,16 @@ demo: build
 	build/bin/obhut exec examples/worker-pool demo:main
 
 ## test        every test there is
-test: fresh-logs test-packaging test-command test-sanitized test-swift
+test: fresh-logs test-layers test-packaging test-command test-sanitized test-swift
 	@scripts/test-summary
 
 # The summary at the end is of this run alone.
 fresh-logs:
 	@rm -rf build/logs
+
+## test-layers the arrows between the folders of Sources/Obhut
+test-layers:
+	@scripts/check-layers
 
 ## test-swift  the Swift tests (debug build, assertions on)
 test-swift: setup

@@ -21,7 +21,7 @@ let debugSwift: [SwiftSetting] =
 let debugC: [CSetting] =
     optimizedDebug ? [.unsafeFlags(["-O2", "-fno-omit-frame-pointer"], .when(configuration: .debug))] : []
 
-/// Linker options of the shipped library; docs: C_API, "Building it".
+/// Linker options of the shipped library.
 /// nodelete: its threads and signal handler outlive a `dlclose`. defs: every symbol must be found at link time.
 /// Bsymbolic: a host program cannot capture our calls to ourselves.
 let sharedLibraryLinking: [String] =

@@ -185,7 +185,8 @@ obhut_status obhut_config_set_log_sink(obhut_config *config, obhut_log_function 
 
 /* The signal with which workers that compute are interrupted, SIGURG by default. Its
  * handler is chained to the one before and restored when the last runtime stops. 0: no
- * signal; Lua then counts its instructions and is about half as fast.
+ * signal; Lua then counts its instructions and is about half as fast, and a process inside
+ * a C function of Lua can be ended, and the runtime stopped, only when that returns.
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
 obhut_status obhut_config_set_preemption_signal(obhut_config *config, int32_t signal_number);
 

@@ -13,6 +13,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define OBH_ASAN 1
@@ -216,3 +218,5 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
     return result;
 }
+
+OBH_JUMPED_OVER_END

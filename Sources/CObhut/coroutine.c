@@ -9,6 +9,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 /* What a suspended resume has to remember, in its lua_KContext beside the coroutine's address. */
 enum { WRAPPED = 1, WAS_EXITING = 2, CONTEXT_FLAGS = 3 };
 
@@ -213,3 +215,5 @@ void obh_open_coroutine(lua_State *L) {
         lua_setfield(L, -2, function->name);
     }
 }
+
+OBH_JUMPED_OVER_END

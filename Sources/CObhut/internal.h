@@ -11,6 +11,20 @@
 #define OBH_LIKELY(x) __builtin_expect(!!(x), 1)
 #define OBH_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Lua's errors and yields jump over the functions between these two. ThreadSanitizer cannot be told (Debian's liblua uses
+ * __longjmp_chk, which it does not intercept), and its own record of the stack would overflow; so it leaves them alone. */
+#if defined(__clang__) && defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OBH_JUMPED_OVER_BEGIN \
+    _Pragma("clang attribute push(__attribute__((disable_sanitizer_instrumentation)), apply_to = function)")
+#define OBH_JUMPED_OVER_END _Pragma("clang attribute pop")
+#endif
+#endif
+#ifndef OBH_JUMPED_OVER_BEGIN
+#define OBH_JUMPED_OVER_BEGIN
+#define OBH_JUMPED_OVER_END
+#endif
+
 /* ---- The word that Lua keeps for us before each lua_State ------------------- */
 
 /* It holds the obh_vm's address, which is a multiple of 16, and these flags of that lua_State. */

@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 /* ---- Protected calls ------------------------------------------------------------- */
 
 /* The lua_KContext of a suspended pcall: how many values lie below the results, and vm->exiting at its entry. */
@@ -231,3 +233,5 @@ void obh_open_sandbox(lua_State *L, const obh_vm_options *options) {
     publish(L, "coroutine");
     obh_open_functions(L);
 }
+
+OBH_JUMPED_OVER_END

@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 /* ---- Numbers and names of the operations ------------------------------------------- */
 
 enum {
@@ -267,3 +269,5 @@ void *obh_lua_touserdata(lua_State *L, int index, int type) {
     uint64_t *block = lua_touserdata(L, index);
     return (int)block[0] == type ? block + 1 : NULL;
 }
+
+OBH_JUMPED_OVER_END

@@ -19,6 +19,8 @@
 
 #include "internal.h"
 
+OBH_JUMPED_OVER_BEGIN
+
 /* ---- Raising ------------------------------------------------------------------ */
 
 /* The string that Lua itself raises when memory is short: lua_error knows it by its address and raises a memory error. */
@@ -381,3 +383,5 @@ int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
     vm->outcome.first = lua_gettop(fiber) - results + 1;
     return OBH_FIBER_ENDED;
 }
+
+OBH_JUMPED_OVER_END

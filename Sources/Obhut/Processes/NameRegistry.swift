@@ -7,40 +7,58 @@ import Synchronization
 /// the lock; whoever registers one, under the same lock, sets `hasNames` and then looks
 /// whether the queue is open. These four are sequentially consistent, so that one side
 /// sees the other, and no name survives.
+///
+/// Between the two steps of the end a name still stands here, and nobody can tell: a name
+/// whose process has closed its queue counts as free.
 final class NameRegistry: @unchecked Sendable {  // all state is guarded by `lock`
     static let maximumLength = 255  // bytes
 
+    private unowned let table: ProcessTable
     private let lock = Lock()
     private var pids: [String: Pid] = [:]  // guarded by lock
     private var names: [Pid: [String]] = [:]  // guarded by lock
+
+    init(table: ProcessTable) { self.table = table }
 
     var count: Int { lock.with { pids.count } }
 
     enum Outcome { case done, taken, notFound }
 
-    func register(_ name: String, for pid: Pid, in table: ProcessTable) -> Outcome {
+    func register(_ name: String, for pid: Pid) -> Outcome {
         lock.with {
             // Set in vain where nothing is registered, or even for the slot's next life: the
             // end then looks here once and finds nothing.
             guard let slot = table.living(pid) else { return .notFound }
             slot.pointee.hasNames.store(true, ordering: .sequentiallyConsistent)
             guard table.living(pid) != nil else { return .notFound }
-            if let holder = pids[name] { return holder == pid ? .done : .taken }
+            if let holder = pids[name] {
+                if holder == pid { return .done }
+                if table.living(holder) != nil { return .taken }
+                removeLocked(name, of: holder)
+            }
             pids[name] = pid
             names[pid, default: []].append(name)
             return .done
         }
     }
 
-    func lookup(_ name: String) -> Pid? { lock.with { pids[name] } }
+    func lookup(_ name: String) -> Pid? {
+        guard let pid = lock.with({ pids[name] }), table.living(pid) != nil else { return nil }
+        return pid
+    }
 
     func unregister(_ name: String) -> Bool {
         lock.with {
-            guard let pid = pids.removeValue(forKey: name) else { return false }
-            names[pid]?.removeAll { $0 == name }
-            if names[pid]?.isEmpty == true { names[pid] = nil }
-            return true
+            guard let pid = pids[name] else { return false }
+            removeLocked(name, of: pid)
+            return table.living(pid) != nil
         }
+    }
+
+    private func removeLocked(_ name: String, of pid: Pid) {
+        pids[name] = nil
+        names[pid]?.removeAll { $0 == name }
+        if names[pid]?.isEmpty == true { names[pid] = nil }
     }
 
     /// Takes out all names of a process whose queue is closed.
@@ -50,5 +68,7 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
         }
     }
 
-    func names(of pid: Pid) -> [String] { lock.with { names[pid] ?? [] } }
+    func names(of pid: Pid) -> [String] {
+        table.living(pid) == nil ? [] : lock.with { names[pid] ?? [] }
+    }
 }

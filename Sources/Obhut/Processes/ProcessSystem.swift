@@ -6,7 +6,8 @@ import Synchronization
 final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each mutable field
     let scheduler: Scheduler
     private(set) var table: ProcessTable! = nil  // set in init
-    let names = NameRegistry()
+    private var registry: NameRegistry! = nil  // set in init
+    var names: NameRegistry { registry }
 
     /// Messages that were accepted for a process that ended before reading them (M6).
     let deadLetters = Atomic<UInt64>(0)
@@ -46,6 +47,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     init(scheduler: Scheduler) {
         self.scheduler = scheduler
         table = ProcessTable(system: self)
+        registry = NameRegistry(table: table)
     }
 
     var clock: Clock { scheduler.clock }

@@ -1,6 +1,5 @@
 import CObhut
 import Glibc
-import Synchronization
 
 @testable import Obhut
 
@@ -55,7 +54,7 @@ final class LuaWorld {
             run.pid = try! system.spawn(
                 definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0), parent: nil
             ).pid
-            LuaRun.runs.withLock { $0[Key(system: ObjectIdentifier(system), pid: run.pid)] = run }
+            LuaRun.table.with { LuaRun.runs[Key(system: ObjectIdentifier(system), pid: run.pid)] = run }
         } catch {
             run.end = .error("test.lua:\(error.line): \(error.message)")
         }
@@ -88,19 +87,21 @@ final class LuaWorld {
 /// One process of a test. Its body is Lua's, with a look at the result before it is given back.
 final class LuaRun: @unchecked Sendable {  // `pid` is written before others know it, the rest is locked
     var pid = Pid.none
-    private let lock = Mutex<(LuaEnd?, LuaFigures)>((nil, LuaFigures()))
+    private let lock = Lock()  // `Mutex` is not seen by ThreadSanitizer
+    private var result: (end: LuaEnd?, figures: LuaFigures) = (nil, LuaFigures())
     var end: LuaEnd? {
-        get { lock.withLock { $0.0 } }
-        set { lock.withLock { $0.0 = newValue } }
+        get { lock.with { result.end } }
+        set { lock.with { result.end = newValue } }
     }
-    var figures: LuaFigures { lock.withLock { $0.1 } }
+    var figures: LuaFigures { lock.with { result.figures } }
 
     struct LuaFigures {
         var preemptions = 0
         var peak = 0
     }
 
-    static let runs = Mutex<[LuaWorld.Key: LuaRun]>([:])
+    nonisolated(unsafe) static let table = Lock()  // a lock is what it is for
+    nonisolated(unsafe) static var runs: [LuaWorld.Key: LuaRun] = [:]  // guarded by table
 
     nonisolated(unsafe) static let body: UnsafePointer<obh_body> = {
         let table = UnsafeMutablePointer<obh_body>.allocate(capacity: 1)
@@ -123,9 +124,9 @@ final class LuaRun: @unchecked Sendable {  // `pid` is written before others kno
                         traceback: reason?.traceback)
                     var run: LuaRun?
                     while run == nil {  // the spawner may not have entered it yet
-                        run = LuaRun.runs.withLock { $0.removeValue(forKey: key) }
+                        run = LuaRun.table.with { LuaRun.runs.removeValue(forKey: key) }
                     }
-                    run!.lock.withLock { $0 = (end, figures) }
+                    run!.lock.with { run!.result = (end, figures) }
                 }))
         return UnsafePointer(table)
     }()
@@ -155,21 +156,25 @@ func printing(_ code: String) -> String {
 }
 
 /// What Lua's own interpreter makes of the same source; nil if it is not installed.
+/// (Plain descriptors: ThreadSanitizer stumbles over stdio here.)
 func stockLua(_ source: String) -> String? {
-    let path = "/tmp/obhut-\(getpid())-\(UInt32.random(in: 0 ... .max)).lua"
-    guard let file = fopen(path, "w") else { return nil }
-    fputs(source, file)
-    fclose(file)
-    defer { unlink(path) }
-    let command =
-        "lua5.4 -e 'local f = assert(io.open(\"\(path)\")) "
-        + "io.write(assert(load(f:read(\"a\"), \"@test.lua\"))().main())' 2>&1"
-    guard let pipe = popen(command, "r") else { return nil }
-    var output: [UInt8] = []
-    var byte = fgetc(pipe)
-    while byte != EOF {
-        output.append(UInt8(byte))
-        byte = fgetc(pipe)
+    let path = "/tmp/obhut-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    defer {
+        unlink(path + ".lua")
+        unlink(path + ".out")
     }
-    return pclose(pipe) == 0 ? String(decoding: output, as: UTF8.self) : nil
+    let file = open(path + ".lua", O_WRONLY | O_CREAT | O_EXCL, 0o600)
+    guard file >= 0 else { return nil }
+    let bytes = Array(source.utf8)
+    let written = write(file, bytes, bytes.count)
+    close(file)
+    let command =
+        "lua5.4 -e 'local f = assert(io.open(\"\(path).lua\")) "
+        + "io.write(assert(load(f:read(\"a\"), \"@test.lua\"))().main())' > \(path).out 2>&1"
+    guard written == bytes.count, system(command) == 0 else { return nil }
+    let output = open(path + ".out", O_RDONLY)
+    defer { close(output) }
+    var text = [UInt8](repeating: 0, count: 1 << 20)
+    let count = read(output, &text, text.count)
+    return count < 0 ? nil : String(decoding: text[..<count], as: UTF8.self)
 }

@@ -144,7 +144,7 @@ import Testing
             let watcher = world.spawn()
             world.settle()
             for name in ["a", "b", "c"] {
-                #expect(world.system.names.register(name, for: watched.pid, in: world.system.table) == .done)
+                #expect(world.system.names.register(name, for: watched.pid) == .done)
             }
             world.act(watcher) {
                 _ = $0.pointer.monitor(watched.pid)
@@ -159,7 +159,7 @@ import Testing
                     #expect(system.names.lookup("a") == nil && system.names.count == 0)
                     #expect(me.send(watched.pid, "x") == .notFound)
                     #expect(me.pointer.monitor(watched.pid) == .notFound)
-                    #expect(system.names.register("a", for: me.pid, in: system.table) == .done)
+                    #expect(system.names.register("a", for: me.pid) == .done)
                     #expect(system.names.unregister("a"))
                 }
             }
@@ -174,14 +174,32 @@ import Testing
         let world = World()
         let names = world.system.names
         let (a, b) = (world.spawn(), world.spawn())
-        #expect(names.register("n", for: a.pid, in: world.system.table) == .done)
-        #expect(names.register("n", for: a.pid, in: world.system.table) == .done)
-        #expect(names.register("n", for: b.pid, in: world.system.table) == .taken)
+        #expect(names.register("n", for: a.pid) == .done)
+        #expect(names.register("n", for: a.pid) == .done)
+        #expect(names.register("n", for: b.pid) == .taken)
         #expect(names.names(of: a.pid) == ["n"])
         world.act(a) { $0.finish() }
-        #expect(names.register("n", for: a.pid, in: world.system.table) == .notFound)
-        #expect(names.register("n", for: b.pid, in: world.system.table) == .done)
+        #expect(names.register("n", for: a.pid) == .notFound)
+        #expect(names.register("n", for: b.pid) == .done)
         #expect(names.unregister("n") && !names.unregister("n"))
+    }
+
+    /// Between the moment in which its pid is gone and the one in which its names are taken
+    /// out, nobody can tell.
+    @Test func nameOfAPidThatIsGoneIsFree_P5() {
+        let world = World()
+        let names = world.system.names
+        let (a, b) = (world.spawn(), world.spawn())
+        world.settle()
+        #expect(names.register("n", for: a.pid) == .done && names.register("m", for: a.pid) == .done)
+        let queue = world.system.table.slot(a.pid.slot)!
+        #expect(queue.pointee.signals.close() == nil)
+        #expect(names.lookup("n") == nil && names.names(of: a.pid) == [])
+        #expect(names.register("n", for: b.pid) == .done)
+        #expect(!names.unregister("m"))
+        queue.pointee.signals.open(serial: a.pid.serial)
+        world.act(a) { $0.finish() }
+        #expect(names.lookup("n") == b.pid && names.count == 1)
     }
 
     @Test func timersAreReleasedAtTheEnd_P5() {

@@ -181,14 +181,15 @@ import Testing
         }
         while running.load(ordering: .sequentiallyConsistent) > 0 { usleep(200) }
         quiesce(runtime.scheduler, runtime.system)
-        for pid in pids.takeAll() {
+        let all = pids.takeAll()
+        for pid in all {
             let slot = runtime.system.table.living(pid)!
             for (peer, link) in slot.pointee.relations.links {
                 let back = runtime.system.table.living(peer)!.pointee.relations.links[pid]
                 #expect(back?.mine == link.theirs && back?.theirs == link.mine)
             }
-            _ = runtime.system.terminate(pid, from: .none)
         }
+        for pid in all { _ = runtime.system.terminate(pid, from: .none) }
         #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
         runtime.close()
     }
@@ -201,7 +202,7 @@ import Testing
             pids.append(runtime.spawn { _ in .end })
             if let pid = pids.takeAll().last {
                 for i in 0..<4 {
-                    _ = runtime.system.names.register("\(pid.raw).\(i)", for: pid, in: runtime.system.table)
+                    _ = runtime.system.names.register("\(pid.raw).\(i)", for: pid)
                 }
             }
         }

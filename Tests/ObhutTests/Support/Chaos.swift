@@ -225,7 +225,7 @@ final class ChaosProcess {
         case 16: if random.below(3) == 0 { terminate(other) }
         case 17:
             names += 1
-            _ = system.names.register("\(pid.raw).\(names)", for: random.below(2) == 0 ? pid : other, in: system.table)
+            _ = system.names.register("\(pid.raw).\(names)", for: random.below(2) == 0 ? pid : other)
         case 18: if random.below(6) == 0 { finish() }
         case 19: if random.below(6) == 0 { fail() }
         default: spawn()
@@ -430,7 +430,7 @@ final class ChaosProcess {
 
 /// Who has to die of what, where acts do not overlap (simulation).
 final class LifeModel {
-    private let system: ProcessSystem
+    private unowned let system: ProcessSystem
     private var links: [Pid: Set<Pid>] = [:]
     var trap: [Pid: TrapLinks] = [:]
     private var fates: [Pid: (text: String, at: Int64)] = [:]

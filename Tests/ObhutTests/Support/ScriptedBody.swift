@@ -220,6 +220,13 @@ final class World {
         }
     }
 
+    /// No runtime goes before its processes: what they hold would stay.
+    deinit {
+        system.abnormalEnd = nil
+        system.table.forEachLiving { _, pid in _ = system.terminate(pid, from: .none) }
+        scheduler.simulation!.run()
+    }
+
     var now: Int64 { scheduler.clock.now }
 
     /// Runs until nothing can run; with `after`, not further than so many nanoseconds from now.

@@ -89,7 +89,7 @@ func callRegistryRegister(_ vm: VMPointer, _ L: LuaState) -> Int32 {
         guard let other = vm.system.anyPid(fromText: destination) else { return notFound(L, destination) }
         pid = other
     }
-    switch vm.system.names.register(text, for: pid, in: vm.system.table) {
+    switch vm.system.names.register(text, for: pid) {
     case .done: return success(L)
     case .taken: return failure(L, "name already registered")
     case .notFound: return failure(L, "process not found: \(vm.system.text(of: pid))")
