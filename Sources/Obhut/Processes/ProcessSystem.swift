@@ -40,6 +40,10 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         case notAProcess(kind: String)
     }
 
+    /// The bounds of a port's mailbox (M5), the defaults of a host's: messages and bytes.
+    static let portMessages = UInt64(1_000_000)
+    static let portBytes = 256 << 20
+
     /// Text before the number in the pid of a port.
     static let portHost = "obhut:port"
 
@@ -114,7 +118,10 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
 
     @inline(__always)
     private func isOver(_ load: UInt64, _ slot: ProcessPointer) -> Bool {
-        guard let host = slot.pointee.runnable.host else { return false }
+        guard let host = slot.pointee.runnable.host else {
+            return load >> 36 > ProcessSystem.portMessages
+                || load & (MailboxLoad.oneMessage - 1) > UInt64(ProcessSystem.portBytes / 16)
+        }
         return host._withUnsafeGuaranteedRef {
             let limits = $0.mailboxBounds
             return load >> 36 > limits.messages || load & (MailboxLoad.oneMessage - 1) > limits.bytes
@@ -162,14 +169,15 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
 
     /// The text of a pid, with the name of its host while it lives.
     func text(of pid: Pid) -> String {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 320) { buffer in
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: ProcessSystem.maximumPidText) { buffer in
             let count = writeText(of: pid, to: buffer.baseAddress!)
             return String(decoding: UnsafeBufferPointer(start: buffer.baseAddress!, count: count), as: UTF8.self)
         }
     }
 
-    /// The longest text of a pid in bytes; a host's name has at most 255.
-    static let maximumPidText = 320
+    /// Bytes that the text of any pid has room in: a host's id has at most 511
+    /// (`EntryID.isValidPart`), what stands around it 17.
+    static let maximumPidText = 543
 
     /// Writes the text of `pid`; `buffer` has room for `maximumPidText` bytes.
     @inline(__always)
