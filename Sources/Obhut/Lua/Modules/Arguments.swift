@@ -15,6 +15,12 @@ extension UnsafeMutablePointer where Pointee == obh_vm {
     @inline(__always)
     var system: ProcessSystem { process.system }
 
+    /// The same without a reference counted: every worker would count on the one word.
+    @inline(__always)
+    func withSystem<Result>(_ body: (ProcessSystem) -> Result) -> Result {
+        Unmanaged.passUnretained(process.pointee.system)._withUnsafeGuaranteedRef(body)
+    }
+
     /// What the process's definition says of it.
     var program: LuaProgram {
         unsafeDowncast(process.pointee.definition.unsafelyUnwrapped.program, to: LuaProgram.self)

@@ -78,7 +78,7 @@ func callMessageFrom(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     if message.pointee.from == .none {
         obh_lua_pushnil(L)
     } else {
-        push(L, message.pointee.from, vm.system)
+        vm.withSystem { push(L, message.pointee.from, $0) }
     }
     return 1
 }

@@ -54,12 +54,13 @@ func callProcessSend(_ vm: VMPointer, _ L: LuaState) -> Int32 {
         } catch {
             return failure(L, error.message)
         }
-        let system = vm.system
-        guard let pid = system.destination(destination) else { return notFound(L, destination) }
-        switch system.send(from: vm.process.pid, to: pid, topic: topic, payload: writer.bytes) {
-        case .sent: return success(L)
-        case .notFound: return notFound(L, destination)
-        case .full: return failure(L, "mailbox full: \(system.text(of: pid))")
+        return vm.withSystem { system in
+            guard let pid = system.destination(destination) else { return notFound(L, destination) }
+            switch system.send(from: vm.process.pid, to: pid, topic: topic, payload: writer.bytes) {
+            case .sent: return success(L)
+            case .notFound: return notFound(L, destination)
+            case .full: return failure(L, "mailbox full: \(system.text(of: pid))")
+            }
         }
     }
 }
