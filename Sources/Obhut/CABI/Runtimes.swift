@@ -91,7 +91,11 @@ public func obhut_runtime_load_text(
 ) -> obhut_status {
     report(error) { () throws(Failure) in
         let runtime = try find(runtime)
-        let text = String(decoding: try bytes(yaml, length, "yaml"), as: UTF8.self)
+        let given = try bytes(yaml, length, "yaml")
+        if let offset = offsetOfInvalidUTF8(given) {
+            throw Failure(OBHUT_INVALID_APPLICATION, "<text>: is not UTF-8 at byte \(offset)", file: "<text>", offset: Int64(offset))
+        }
+        let text = String(decoding: given, as: UTF8.self)
         try asking { () throws(Runtime.Problem) in try runtime.load([.yaml(text, name: "<text>")]) }
     }
 }

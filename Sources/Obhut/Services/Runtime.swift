@@ -1,5 +1,6 @@
 import CObhut
 import Glibc
+import Synchronization
 
 /// What a runtime is made with.
 struct RuntimeConfiguration {
@@ -62,6 +63,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var services: [Service] = []  // guarded by lock
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
+    /// When a stop that is under way ends by force; only brought forward, by any thread.
+    private let forceAt = Atomic<Int64>(.max)
 
     private enum Loading { case no, underWay, done }
 
@@ -245,10 +248,13 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// What processes that are no service have to end when the runtime stops.
     private static let remainderTimeout: Int64 = 5_000_000_000
+    /// How often a stop looks whether another one is in more of a hurry.
+    private static let forceLook: Int64 = 50_000_000
 
     /// Stops in order, and always ends. Not on a thread of the runtime.
     /// - Parameter timeout: nanoseconds for the polite part; nil: what the application says.
     func stop(timeout: Int64? = nil) {
+        if let timeout { _ = forceAt.min(instant(after: timeout), ordering: .sequentiallyConsistent) }
         let begins = lock.with { () -> Bool in
             switch state {
             case .created, .started:
@@ -264,12 +270,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         guard begins else { return }
 
-        let overall = timeout.map { instant(after: $0) }
         for service in lock.with({ services.reversed() }) {
-            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout, overall)
+            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout)
         }
         for host in directory.hosts.values { host.beginStop() }
-        endPolitely(livingPids(), within: Runtime.remainderTimeout, overall)
+        endPolitely(livingPids(), within: Runtime.remainderTimeout)
         // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
         while system.aliveCount > 0 {
             for pid in livingPids() { _ = system.terminate(pid, from: .none) }
@@ -314,22 +319,27 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     }
 
     /// Cancels all of `pids` and waits until they have ended; the runtime ends by force
-    /// what has not ended at its deadline.
-    private func endPolitely(_ pids: [Pid], within limit: Int64?, _ overall: Int64?) {
+    /// what has not ended at its deadline, or when `forceAt` has come.
+    private func endPolitely(_ pids: [Pid], within limit: Int64?) {
+        func haveEnded() -> Bool { pids.allSatisfy { system.table.living($0) == nil } }
+        func force() -> Int64 { forceAt.load(ordering: .sequentiallyConsistent) }
+
         let now = scheduler.clock.now
-        var deadline = instant(after: limit ?? Runtime.remainderTimeout)
-        if let overall { deadline = min(deadline, overall) }
-        for pid in pids {
-            if deadline > now {
-                _ = system.cancel(pid, from: .none, timeout: deadline - now)
-            } else {
-                _ = system.terminate(pid, from: .none)
-            }
+        let deadline = min(instant(after: limit ?? Runtime.remainderTimeout), force())
+        if deadline > now {
+            for pid in pids { _ = system.cancel(pid, from: .none, timeout: deadline - now) }
+        }
+        if scheduler.simulation != nil { wait(until: deadline, haveEnded) }
+        while !haveEnded(), scheduler.clock.now < min(deadline, force()) {
+            if scheduler.simulation != nil { break }
+            // Another call of stop may bring it forward.
+            wait(until: min(deadline, force(), scheduler.clock.now + Runtime.forceLook), haveEnded)
+        }
+        if deadline <= now || force() < deadline {
+            for pid in pids { _ = system.terminate(pid, from: .none) }
         }
         // Ending by force takes some milliseconds more.
-        wait(until: deadline + 2_000_000_000) {
-            pids.allSatisfy { system.table.living($0) == nil }
-        }
+        wait(until: scheduler.clock.now + 2_000_000_000, haveEnded)
     }
 
     /// Waits until `isOver`, looked at whenever a process has ended, or until `deadline`.

@@ -328,6 +328,38 @@ import Testing
         }
     }
 
+    @Test func aSecondStopBringsTheFirstForward() throws {
+        for frees in [false, true] {
+            let finalized = Counter()
+            let config = obhut_config_new()
+            _ = obhut_config_set_log_sink(config, { _, _, _, _ in }, finalized.user, { Counter.of($0).increment() })
+            var made: OpaquePointer?
+            try c { obhut_runtime_create(config, &made, $0) }
+            obhut_config_free(config)
+            let yaml = application(
+                Self.programs,
+                more: """
+                      - name: stubborn
+                        kind: process.lua
+                        method: main
+                        source: "return { main = function() while true do process.events():receive() end end }"
+                        host: host
+                        lifecycle: { auto_start: true, stop_timeout: 1h }
+
+                    """)
+            try c { obhut_runtime_load_text(made, yaml, yaml.utf8.count, $0) }
+            try c { obhut_runtime_start(made, 0, $0) }
+            let handle = UInt(bitPattern: made), before = monotonicNow()
+            let polite = ProgramThread { _ = obhut_runtime_stop(OpaquePointer(bitPattern: handle), -1, nil) }
+            usleep(100_000)
+            if !frees { try c { obhut_runtime_stop(made, 0, $0) } }
+            obhut_runtime_free(made)
+            polite.join()
+            #expect(monotonicNow() - before < 10 * oneSecond)
+            #expect(eventually { finalized.count == 1 })
+        }
+    }
+
     @Test func aThousandProcessesStop() throws {
         let (runtime, port) = try rig()
         for i in 0..<1000 { _ = try port.spawn(i % 2 == 0 ? "test:deaf" : "test:idle", flags: OBHUT_SPAWN_LINKED) }

@@ -18,6 +18,11 @@ import Testing
         #expect(refusal?.file == "<text>")
         #expect(refusal?.offset == -1)
         #expect(refusal?.text.contains("process.hots") == true)
+        let latin: [UInt8] = Array("namespace: caf".utf8) + [0xe9]
+        let notUTF8 = latin.map(CChar.init(bitPattern:)).withUnsafeBufferPointer { text in
+            Self.refusalOfLoading(runtime.handle, text)
+        }
+        #expect(notUTF8?.status == OBHUT_INVALID_APPLICATION && notUTF8?.offset == 14)
         // Nothing was loaded, so another may be.
         try runtime.load(application())
         try runtime.start()
@@ -58,6 +63,10 @@ import Testing
         for status: Int32 in [1, -12, .min, .max] {
             #expect(String(cString: obhut_status_name(status)) == "unknown status")
         }
+    }
+
+    private static func refusalOfLoading(_ runtime: OpaquePointer, _ text: UnsafeBufferPointer<CChar>) -> Refusal? {
+        refusal { obhut_runtime_load_text(runtime, text.baseAddress, text.count, $0) }
     }
 
     // MARK: Order of calls
