@@ -138,8 +138,8 @@ const char *obhut_error_file(const obhut_error *error);
 uint32_t obhut_error_line(const obhut_error *error);
 uint32_t obhut_error_column(const obhut_error *error);
 
-/* The byte at which a malformed payload or text stops making sense; -1 if that is not
- * what was wrong.
+/* The byte at which the value begins that makes a payload or text malformed; -1 if that is
+ * not what was wrong.
  * [threads: any] [blocks: no] Since 0.1. */
 int64_t obhut_error_offset(const obhut_error *error);
 
@@ -151,9 +151,11 @@ void obhut_error_free(obhut_error *error);
 
 typedef struct obhut_config obhut_config;
 
-/* Called with whole pieces of text, from one thread of the library at a time: what Lua
- * prints, in whole lines with their line feed. It may block; the processes go on, and
- * what then no longer fits into the bounded queue is dropped and counted. */
+/* Called with whole pieces of text: what Lua prints, in whole lines with their line feed.
+ * Each runtime calls it on one thread of the library, which the log does not share. It may
+ * block; the processes go on, and what then no longer fits into the bounded queue is
+ * dropped and counted. It may call this library, but not stop its runtime. It is called
+ * between start and stop only: the stop waits 2 seconds for it and then drops what is left. */
 typedef void (*obhut_output_function)(void *user, const char *text, size_t length);
 
 /* As above, for one record of the log: a line with its line feed. */
@@ -165,7 +167,9 @@ typedef void (*obhut_log_function)(void *user, int32_t level, const char *text, 
 #define OBHUT_LOG_ERROR 3
 
 /* Called exactly once when the library needs `user` no more: on replacement, on a failed
- * registration, or when the last runtime or configuration with it is freed. */
+ * registration, or when the last runtime or configuration with it is gone. It runs in the
+ * call that lets go of it, or, where a runtime was freed before it had stopped, on a thread
+ * of the library. It may call this library. */
 typedef void (*obhut_finalizer)(void *user);
 
 /* A configuration with defaults, owned: obhut_config_free. NULL when no memory is left.
@@ -203,8 +207,8 @@ void obhut_config_free(obhut_config *config);
 typedef struct obhut_runtime obhut_runtime;
 
 /* Makes a runtime, owned: obhut_runtime_free. Several may live side by side. It has no
- * threads yet. `config` may be NULL (borrowed).
- * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_SYSTEM. Since 0.1. */
+ * threads yet. `config` may be NULL (borrowed). The first call opens liblua.
+ * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_runtime_create(const obhut_config *config, obhut_runtime **runtime,
                                   obhut_error **error);
 
@@ -234,13 +238,14 @@ obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_e
  * then the remaining processes; then hosts and threads. Ports get OBHUT_CLOSED. Always
  * ends: what does not end by itself is ended by force. `timeout` bounds the whole polite
  * part: negative, what the application says; 0, by force at once. A second call returns
- * when the first is done.
+ * when the first is done, and brings its end forward if its own timeout is nearer.
  * [threads: any, but not one of the library's] [blocks: up to timeout, and to finish]
  * OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_runtime_stop(obhut_runtime *runtime, int64_t timeout, obhut_error **error);
 
 /* Frees a runtime (taken). One that runs is stopped by force on a thread of its own; the
- * call does not wait for that. NULL does nothing.
+ * call does not wait for that. Ports and messages are freed on their own, before or after.
+ * NULL does nothing.
  * [threads: any] [blocks: no] Since 0.1. */
 void obhut_runtime_free(obhut_runtime *runtime);
 
@@ -260,7 +265,7 @@ typedef struct obhut_counters {
     uint64_t ended;        /* since the start */
     uint64_t dead_letters; /* messages accepted for a process that ended before reading them */
     uint64_t timers;       /* armed now */
-    uint64_t dropped_lines; /* output and log lines that did not fit into the queue */
+    uint64_t dropped_lines; /* output and log lines that were neither taken by a sink nor kept */
 } obhut_counters;
 
 #define OBHUT_COUNTERS_INIT {sizeof(obhut_counters), 0, 0, 0, 0, 0, 0}
@@ -276,7 +281,7 @@ obhut_status obhut_runtime_counters(obhut_runtime *runtime, obhut_counters *coun
 typedef uint64_t obhut_pid;
 
 /* Room for the text of any pid, with its closing NUL. */
-#define OBHUT_PID_TEXT_SIZE 320
+#define OBHUT_PID_TEXT_SIZE 544
 
 /* Writes the text of `pid`, "{app:processes|0x00004}", and a NUL, into `text` of `size`
  * bytes; OBHUT_PID_TEXT_SIZE are always enough. `*length`, if not NULL, gets its length.
@@ -292,6 +297,7 @@ obhut_status obhut_pid_resolve(obhut_runtime *runtime, const char *text, obhut_p
 
 /* Starts a process of entry `entry` ("namespace:name") on `host` (NULL: the only process
  * host there is). `arguments` (copied) is a MessagePack array; NULL with length 0: none.
+ * `pid` may be NULL.
  * Nobody watches it: for that, use obhut_port_spawn.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
  * OBHUT_NOT_FOUND, OBHUT_LIMIT, OBHUT_MALFORMED. Since 0.1. */
@@ -306,19 +312,21 @@ obhut_status obhut_send(obhut_runtime *runtime, obhut_pid pid, const char *topic
                         const void *payload, size_t length, obhut_error **error);
 
 /* Asks `pid` to end within `timeout` nanoseconds (more than 0): it gets a CANCEL event and
- * may clean up; if it has not ended by then, it is ended by force.
+ * may clean up; if it has not ended by then, it is ended by force. A port gets an
+ * OBHUT_MESSAGE_CANCEL, and nothing forces it.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_cancel(obhut_runtime *runtime, obhut_pid pid, int64_t timeout, obhut_error **error);
 
-/* Ends `pid` now; it cannot be caught.
- * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_NOT_FOUND. Since 0.1. */
+/* Ends `pid` now; it cannot be caught. OBHUT_INVALID_ARGUMENT: it is a port.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_terminate(obhut_runtime *runtime, obhut_pid pid, obhut_error **error);
 
 /* -------------------------------------------------------------------------- Ports */
 
 /* A mailbox of the host program, with a pid: to everybody else it is a process. It always
  * traps links (the failure of a linked process is a message), and ends only by
- * obhut_port_free or when the runtime stops. */
+ * obhut_port_free or when the runtime stops. It holds at most 1,000,000 unread messages
+ * and 256 MiB of them; to send more is OBHUT_LIMIT. */
 typedef struct obhut_port obhut_port;
 
 /* Makes a port, owned: obhut_port_free. Between start and stop of the runtime.
@@ -356,8 +364,8 @@ obhut_status obhut_port_monitor(obhut_port *port, obhut_pid pid, obhut_error **e
  * OBHUT_CLOSED. Since 0.1. */
 obhut_status obhut_port_unmonitor(obhut_port *port, obhut_pid pid, obhut_error **error);
 
-/* Links the port and `pid`: the failure of `pid` will be one OBHUT_MESSAGE_LINK_DOWN, and
- * `pid` fails when the port is freed while linked.
+/* Links the port and `pid`: the failure of `pid` will be one OBHUT_MESSAGE_LINK_DOWN. A
+ * port that is freed ends normally, so `pid` does not fail by that.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
  * OBHUT_CLOSED. Since 0.1. */
 obhut_status obhut_port_link(obhut_port *port, obhut_pid pid, obhut_error **error);
@@ -369,7 +377,8 @@ obhut_status obhut_port_unlink(obhut_port *port, obhut_pid pid, obhut_error **er
 typedef struct obhut_message obhut_message;
 
 /* The next message or event, in order of arrival, owned: obhut_message_free. Waits for
- * `timeout` nanoseconds: negative for ever, 0 not at all.
+ * `timeout` nanoseconds: negative for ever, 0 not at all. A signal does not end the wait,
+ * but its handler may call obhut_port_wake.
  * [threads: any, each message goes to one] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
  * OBHUT_INVALID_ARGUMENT, OBHUT_TIMEOUT, OBHUT_INTERRUPTED (obhut_port_wake), OBHUT_CLOSED. Since 0.1. */
 obhut_status obhut_port_receive(obhut_port *port, int64_t timeout, obhut_message **message,
@@ -377,7 +386,8 @@ obhut_status obhut_port_receive(obhut_port *port, int64_t timeout, obhut_message
 
 /* An eventfd that is readable exactly while something can be received, for an event loop;
  * do not read it: obhut_port_receive(port, 0, …) until OBHUT_TIMEOUT is what empties it.
- * Borrowed, until the port is freed. -1 if it is no port.
+ * Borrowed, until the port is freed; take it out of the event loop before that, because it
+ * is not closed but given to another port. -1 if it is no port.
  * [threads: any] [blocks: no] Since 0.1. */
 int obhut_port_fd(obhut_port *port);
 
@@ -446,8 +456,8 @@ obhut_status obhut_payload_from_json(const char *json, size_t length, void **pay
                                      size_t *payload_length, obhut_error **error);
 
 /* JSON from one MessagePack value (borrowed). `*json` ends with a NUL that `*json_length`
- * does not count, and is owned: obhut_bytes_free. `bin` becomes base64, an error object an
- * object, NaN and infinities null.
+ * does not count, and is owned: obhut_bytes_free. `json_length` may be NULL.
+ * `bin` becomes base64, an error object an object, NaN and infinities null.
  * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
 obhut_status obhut_payload_to_json(const void *payload, size_t length, char **json,
                                    size_t *json_length, obhut_error **error);

@@ -1,13 +1,12 @@
 /* All of a process's Lua memory.
  *
- * Blocks up to 512 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
+ * Blocks up to 768 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
  * process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped at once:
  * the end of a process is obh_arena_drop, never lua_close.
  *
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
  * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. Nothing
  * is refused while Swift is on the stack (`in_host`): there the trampoline looks at the limit on its way out. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +42,7 @@ struct chunk {
     struct chunk *next;
     size_t size;
 };
+_Static_assert(SMALL <= FIRST_CHUNK - MALLOC_OVERHEAD - sizeof(struct chunk), "the largest small block fits the smallest chunk");
 
 struct large {
     struct large *next;
@@ -54,7 +54,7 @@ static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 static inline void put_free(obh_arena *arena, void *block, size_t n) {
     *(void **)block = arena->free_lists[n];
     arena->free_lists[n] = block;
-    arena->free_classes |= 1u << (n - 1);
+    arena->free_classes |= UINT64_C(1) << (n - 1);
     CLOSE_BLOCK(block, n * UNIT);
 }
 
@@ -62,7 +62,7 @@ static inline void *take_free(obh_arena *arena, size_t n) {
     void *block = arena->free_lists[n];
     OPEN_BLOCK(block, n * UNIT);
     arena->free_lists[n] = *(void **)block;
-    if (!arena->free_lists[n]) arena->free_classes &= ~(1u << (n - 1));
+    if (!arena->free_lists[n]) arena->free_classes &= ~(UINT64_C(1) << (n - 1));
     return block;
 }
 
@@ -98,9 +98,9 @@ static void retire_bump(obh_arena *arena) {
 static void *refill(obh_arena *arena, size_t n) {
     if ((size_t)(arena->bump_end - arena->bump) < n * UNIT) {
         /* A program that freed many blocks of another size should not have to grow for it. */
-        uint32_t larger = n < OBH_SMALL_CLASSES ? arena->free_classes & ~((1u << n) - 1) : 0;
+        uint64_t larger = arena->free_classes >> n << n;
         if (larger && arena->held - arena->used > arena->used / 2) {
-            size_t from = (size_t)__builtin_ctz(larger) + 1;
+            size_t from = (size_t)__builtin_ctzll(larger) + 1;
             char *block = take_free(arena, from);
             put_free(arena, block + n * UNIT, from - n);
             return block;
@@ -167,7 +167,6 @@ static inline void give(obh_arena *arena, void *block, size_t size) {
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
 static void *refuse(obh_vm *vm, size_t new_size) {
     if (vm->in_host) {
-        fprintf(stderr, "obhut: out of memory (%zu bytes) inside the runtime\n", new_size);
         abort();
     }
     vm->arena.refused = new_size;

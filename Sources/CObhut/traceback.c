@@ -76,3 +76,15 @@ size_t obh_lua_where(lua_State *L, int level, char *bytes, size_t size) {
     if (debug.currentline > 0) append(&text, "%s:%d: ", debug.short_src, debug.currentline);
     return text.used;
 }
+
+size_t obh_vm_where(obh_vm *vm, char *bytes, size_t size) {
+    struct text text = {bytes, size, 0};
+    lua_Debug debug;
+    if (!size) return 0;
+    bytes[0] = 0;
+    if (!vm->current || !lua_getstack(vm->current, 0, &debug)) return 0;
+    lua_getinfo(vm->current, "Sln", &debug);
+    if (debug.name) append(&text, "%s", debug.name);
+    if (debug.currentline > 0) append(&text, debug.name ? " (%s:%d)" : "%s:%d", debug.short_src, debug.currentline);
+    return text.used;
+}

@@ -102,6 +102,21 @@ static int tried(lua_State *L, int status, lua_KContext context) {
     return continuations[context >> 1](L, LUA_OK, context >> 1);
 }
 
+/* Raises that argument `argument` is refused because of the string on top, in Lua's own words. As there, the function
+ * goes by the name it was called by, and by its full one where that is not known (called by pcall). */
+static int bad_argument(lua_State *L, int argument, int number) {
+    const char *name = operation_names[number], *why = lua_tostring(L, -1);
+    lua_Debug call;
+    if (lua_getstack(L, 0, &call)) {
+        lua_getinfo(L, "n", &call);
+        if (call.name) name = call.name;
+        if (!strcmp(call.namewhat, "method") && --argument == 0) {
+            return luaL_error(L, "calling '%s' on bad self (%s)", name, why);
+        }
+    }
+    return luaL_error(L, "bad argument #%d to '%s' (%s)", argument, name, why);
+}
+
 int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
     if (obh_must_stop(vm) || obh_memory_exceeded(vm, L)) {
         lua_settop(L, 0);
@@ -120,8 +135,14 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
         return lua_yieldk(L, 0, number, continuations[number]);
     case OBH_CANNOT_BLOCK:
         return luaL_error(L, "attempt to block where Lua cannot yield (in %s)", operation_names[number]);
-    case OBH_BAD_ARGUMENT: return luaL_argerror(L, vm->bad_argument, lua_tostring(L, -1));
-    case OBH_BAD_TYPE: return luaL_typeerror(L, vm->bad_argument, lua_tostring(L, -1));
+    case OBH_BAD_ARGUMENT: return bad_argument(L, vm->bad_argument, number);
+    case OBH_BAD_TYPE: {
+        lua_insert(L, 1); /* out of the way: a missing argument must stay missing */
+        const char *got = obh_lua_typename_of(L, vm->bad_argument + 1);
+        lua_pushfstring(L, "%s expected, got %s", lua_tostring(L, 1), got);
+        lua_remove(L, 1);
+        return bad_argument(L, vm->bad_argument, number);
+    }
     case OBH_EXIT:
         vm->exiting = 1;
         lua_settop(L, 0);
@@ -231,7 +252,6 @@ void obh_open_functions(lua_State *L) {
     publish(L, MODULE(global), "process", MODULE(process), "process");
     publish(L, MODULE(global), "channel", MODULE(channel), "channel");
     publish(L, MODULE(global), "errors", MODULE(errors), "errors");
-    publish(L, MODULE(global), "payload", MODULE(payload), "payload");
     publish(L, MODULE(process), "registry", MODULE(registry), "process.registry");
     publish(L, MODULE(process), "event", MODULE(event), NULL);
     lua_settop(L, 0);

@@ -104,7 +104,6 @@ static int panic(lua_State *L) {
         if (!vm->kill) vm->kill = OBH_KILL_MEMORY;
         siglongjmp(*(sigjmp_buf *)vm->jump, 2);
     }
-    fprintf(stderr, "obhut: unprotected Lua error\n");
     abort();
 }
 
@@ -261,7 +260,7 @@ static int chunk_done(lua_State *L, int status, lua_KContext context) {
     vm->in_host++;
     int arguments = obh_push_arguments(vm, L);
     vm->in_host--;
-    if (obh_memory_exceeded(vm, L)) obh_stop_here(vm, L);
+    if (obh_must_stop(vm) || obh_memory_exceeded(vm, L)) obh_stop_here(vm, L);
     return method_done(L, lua_pcallk(L, arguments, LUA_MULTRET, 1, 0, method_done), 0);
 }
 

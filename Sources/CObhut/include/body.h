@@ -6,6 +6,7 @@
 #ifndef OBH_BODY_H
 #define OBH_BODY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* What a step came to. */
@@ -24,6 +25,10 @@ typedef struct obh_body {
     /* Gives back everything; runs no code of the process any more (P7). Called once
      * if `start` was called, after the last step. */
     void (*stop)(void *process);
+    /* Names what runs at this moment, for people ("find", "app.lua:3"), in `text` of
+     * `size` bytes with a NUL; answers the length, 0 if it cannot be told. Called inside
+     * a step, perhaps from the preemption signal's handler: allocates nothing. */
+    size_t (*where)(void *process, char *text, size_t size);
 } obh_body;
 
 #endif

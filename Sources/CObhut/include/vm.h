@@ -79,15 +79,15 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 32 /* of 16 bytes: blocks up to 512 */ };
+enum { OBH_SMALL_CLASSES = 48 /* of 16 bytes: blocks up to 768, which a coroutine's stack fits into */ };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
     void *free_lists[OBH_SMALL_CLASSES + 1]; /* by units of 16 bytes; [0] unused */
-    uint32_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
+    uint64_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
     char *bump, *bump_end;                   /* what is left of the newest chunk */
     void *chunks;                            /* all chunks */
-    void *large;                             /* all blocks over 512 bytes, doubly linked */
+    void *large;                             /* all blocks over 768 bytes, doubly linked */
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
     size_t peak;                             /* largest `used` */
@@ -170,6 +170,9 @@ int obh_step_fiber(obh_vm *vm, struct lua_State *fiber);
 
 /* Whether the function that runs on L may answer OBH_BLOCK. Asked before a wait is registered. */
 int obh_can_block(obh_vm *vm, struct lua_State *L);
+
+/* Names the function that runs, as `obh_body.where` asks for it. */
+size_t obh_vm_where(obh_vm *vm, char *text, size_t size);
 
 /* Takes one handle of a collected userdata (types marked COLLECTED in functions.def: its first 8 bytes); 0: none. */
 uint64_t obh_vm_take_collected(obh_vm *vm);

@@ -22,7 +22,15 @@ final class ConfigurationObject: @unchecked Sendable {
 
     var configuration: RuntimeConfiguration { lock.with { value } }
 
-    func change(_ body: (inout RuntimeConfiguration) -> Void) { lock.with { body(&value) } }
+    func change(_ body: (inout RuntimeConfiguration) -> Void) {
+        // What is replaced is let go of after the lock: its finalizer may call this library.
+        let old = lock.with {
+            let old = value
+            body(&value)
+            return old
+        }
+        withExtendedLifetime(old) {}
+    }
 }
 
 private func find(_ config: OpaquePointer?) -> ConfigurationObject? {

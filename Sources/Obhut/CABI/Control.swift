@@ -36,8 +36,14 @@ func send(
     }
     let checked = try payload(bytes, length)
     let target = Pid(raw: pid)
-    if let limit = runtime.system.table.living(target)?.host?.limits.maxMessage, checked.count > limit {
-        throw Failure(OBHUT_LIMIT, "the payload has \(checked.count) bytes; max_message is \(limit)")
+    if let slot = runtime.system.table.living(target) {
+        // A port takes what its mailbox has room for beside topic and the signal itself.
+        let limit = slot.host?.limits.maxMessage ?? ProcessSystem.portBytes - 1024
+        if checked.count > limit {
+            throw Failure(
+                OBHUT_LIMIT,
+                "the payload has \(checked.count) bytes; \(slot.host == nil ? "a port takes" : "max_message is") \(limit)")
+        }
     }
     let outcome = topic.withUTF8 {
         runtime.system.send(from: sender, to: target, topic: UnsafeRawBufferPointer($0), payload: checked)
@@ -97,8 +103,10 @@ public func obhut_terminate(
 ) -> obhut_status {
     report(error) { () throws(Failure) in
         let runtime = try find(runtime)
-        guard runtime.system.terminate(Pid(raw: pid), from: .none) else {
-            throw notFound(runtime, Pid(raw: pid))
+        let target = Pid(raw: pid)
+        if let slot = runtime.system.table.living(target), slot.host == nil {
+            throw .argument("\(runtime.system.text(of: target)) is a port: only obhut_port_free ends it")
         }
+        guard runtime.system.terminate(target, from: .none) else { throw notFound(runtime, target) }
     }
 }

@@ -4,23 +4,29 @@ import ObhutHeader
 /// What an `obhut_message *` stands for: a received signal, kept until the message is freed.
 final class MessageObject: @unchecked Sendable {  // one thread at a time, by its contract
     fileprivate let signal: SignalPointer
-    /// Topic and error text with their NUL, made when asked for.
-    fileprivate lazy var topic: UnsafeMutablePointer<CChar> = {
-        let bytes = signal.pointee.kind == .message ? signal.topic : UnsafeRawBufferPointer(start: nil, count: 0)
-        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count + 1)
-        for (i, byte) in bytes.enumerated() { copy[i] = CChar(bitPattern: byte) }
-        copy[bytes.count] = 0
-        return copy
-    }()
+    // Copies with a NUL behind them, made when asked for.
+    private var topicCopy: UnsafeMutablePointer<CChar>?
+    private var resultCopy: UnsafeMutablePointer<CChar>?
+    private var errorTextCopy: UnsafeMutablePointer<CChar>?
+
+    fileprivate var topic: UnsafePointer<CChar> { MessageObject.kept(&topicCopy, signal.topic) }
+    fileprivate var errorText: UnsafePointer<CChar> {
+        MessageObject.kept(&errorTextCopy, Array((reason?.text ?? "").utf8))
+    }
     /// The value or error of an end: a copy, because an array's bytes have no address of
     /// their own that would outlive a call.
-    fileprivate lazy var result: UnsafeMutableRawBufferPointer = {
-        let copy = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: reason?.payload.count ?? 0, alignment: 1)
-        if let reason { copy.copyBytes(from: reason.payload) }
-        return copy
-    }()
-    fileprivate lazy var errorText: UnsafeMutablePointer<CChar> = strdup(reason?.text ?? "")
+    fileprivate var result: UnsafePointer<CChar> { MessageObject.kept(&resultCopy, reason?.payload ?? []) }
+
+    private static func kept(
+        _ copy: inout UnsafeMutablePointer<CChar>?, _ bytes: some Collection<UInt8>
+    ) -> UnsafePointer<CChar> {
+        if let copy { return UnsafePointer(copy) }
+        let made = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count + 1)
+        for (i, byte) in bytes.enumerated() { made[i] = CChar(bitPattern: byte) }
+        made[bytes.count] = 0
+        copy = made
+        return UnsafePointer(made)
+    }
 
     init(_ signal: SignalPointer) { self.signal = signal }
 
@@ -29,9 +35,9 @@ final class MessageObject: @unchecked Sendable {  // one thread at a time, by it
     }
 
     deinit {
-        topic.deallocate()
-        result.deallocate()
-        free(errorText)
+        topicCopy?.deallocate()
+        resultCopy?.deallocate()
+        errorTextCopy?.deallocate()
         signal.release()
     }
 }
@@ -60,12 +66,12 @@ public func obhut_message_from(_ message: OpaquePointer!) -> obhut_pid {
 public func obhut_message_topic(
     _ message: OpaquePointer!, _ length: UnsafeMutablePointer<Int>!
 ) -> UnsafePointer<CChar>! {
-    guard let object = find(message) else {
+    guard let object = find(message), object.signal.pointee.kind == .message else {
         length?.pointee = 0
         return obhut_error_text(nil)
     }
-    length?.pointee = object.signal.pointee.kind == .message ? object.signal.topic.count : 0
-    return UnsafePointer(object.topic)
+    length?.pointee = object.signal.topic.count
+    return object.topic
 }
 
 @_cdecl("obhut_message_payload") @implementation
@@ -87,9 +93,9 @@ public func obhut_message_result(
     length?.pointee = 0
     text?.pointee = nil
     guard let object = find(message), let reason = object.reason else { return false }
-    value?.pointee = UnsafeRawPointer(object.result.baseAddress)
-    length?.pointee = object.result.count
-    if reason.isAbnormal { text?.pointee = UnsafePointer(object.errorText) }
+    if let value { value.pointee = UnsafeRawPointer(object.result) }
+    length?.pointee = reason.payload.count
+    if let text, reason.isAbnormal { text.pointee = object.errorText }
     return !reason.isAbnormal
 }
 

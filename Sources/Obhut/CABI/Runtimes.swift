@@ -1,8 +1,7 @@
 import Glibc
 import ObhutHeader
 
-/// What an `obhut_runtime *` stands for. When the last who holds it lets go, the runtime is
-/// stopped by force, on a thread of its own.
+/// What an `obhut_runtime *` stands for. Ports keep the runtime, stopped, beyond it.
 final class RuntimeObject: @unchecked Sendable {  // immutable; Runtime guards itself
     let runtime: Runtime
 
@@ -92,7 +91,11 @@ public func obhut_runtime_load_text(
 ) -> obhut_status {
     report(error) { () throws(Failure) in
         let runtime = try find(runtime)
-        let text = String(decoding: try bytes(yaml, length, "yaml"), as: UTF8.self)
+        let given = try bytes(yaml, length, "yaml")
+        if let offset = offsetOfInvalidUTF8(given) {
+            throw Failure(OBHUT_INVALID_APPLICATION, "<text>: is not UTF-8 at byte \(offset)", file: "<text>", offset: Int64(offset))
+        }
+        let text = String(decoding: given, as: UTF8.self)
         try asking { () throws(Runtime.Problem) in try runtime.load([.yaml(text, name: "<text>")]) }
     }
 }
@@ -123,7 +126,7 @@ public func obhut_runtime_free(_ runtime: OpaquePointer!) {
         return
     }
     let runtime = object.runtime
-    if runtime.isStopped { return }
+    if runtime.stopsAtOnce() { return }
     let thread = startThread(named: "obhut-free") { runtime.stop(timeout: 0) }
     pthread_detach(thread)
 }
@@ -178,11 +181,18 @@ extension Runtime {
 public func obhut_runtime_counters(
     _ runtime: OpaquePointer!, _ counters: UnsafeMutablePointer<obhut_counters>!, _ error: ErrorOut
 ) -> obhut_status {
-    report(error) { () throws(Failure) in
+    let size = counters?.pointee.struct_size ?? 0
+    // No version will ever have as many: what is larger was not initialised.
+    let isSane = size >= MemoryLayout<Int>.size && size <= 4096 && size % 8 == 0
+    if let counters, isSane {
+        var zeros = obhut_counters()
+        zeros.struct_size = size
+        memcpy(counters, &zeros, min(size, MemoryLayout<obhut_counters>.size))
+    }
+    return report(error) { () throws(Failure) in
         let runtime = try find(runtime)
         guard let counters else { throw .argument("counters must not be NULL") }
-        let size = counters.pointee.struct_size
-        guard size >= MemoryLayout<Int>.size, size % 8 == 0 else {
+        guard isSane else {
             throw .argument("counters.struct_size is \(size): set it to sizeof(obhut_counters)")
         }
         let known = MemoryLayout<obhut_counters>.size
@@ -227,7 +237,9 @@ public func obhut_pid_resolve(
         let runtime = try find(runtime)
         guard let pid else { throw .argument("pid must not be NULL") }
         let name = Array(try Obhut.text(text, "text").utf8)
-        guard let found = name.withUnsafeBufferPointer({ runtime.system.resolve($0) }) else {
+        guard let found = name.withUnsafeBufferPointer({ runtime.system.resolve($0) }),
+            runtime.system.table.living(found) != nil
+        else {
             throw Failure(OBHUT_NOT_FOUND, "process not found: \(String(decoding: name, as: UTF8.self))")
         }
         pid.pointee = found.raw

@@ -14,7 +14,8 @@ enum LuaBody {
             to: obh_body(
                 start: { LuaBody.start(.from($0!)) },
                 step: { LuaBody.step(.from($0!)) },
-                stop: { LuaBody.stop(.from($0!)) }))
+                stop: { LuaBody.stop(.from($0!)) },
+                where: { process, text, size in obh_vm_where(LuaBody.vm(.from(process!)), text, size) }))
         return UnsafePointer(table)
     }()
 

@@ -49,12 +49,18 @@ struct Mailbox {
         while let signal = arrivals.removeFirst() {
             if signal.pointee.kind != .message {
                 events.append(signal)
-            } else if !listeners.isEmpty, let index = index(of: signal.topic) {
-                listeners[index].list.append(signal)
-            } else {
+            } else if listeners.isEmpty || !appendToListener(signal) {
                 inbox.append(signal)
             }
         }
+    }
+
+    /// Apart, or each `route` pays for making the array its own.
+    @inline(never)
+    private mutating func appendToListener(_ signal: SignalPointer) -> Bool {
+        guard let index = index(of: signal.topic) else { return false }
+        listeners[index].list.append(signal)
+        return true
     }
 
     private func index(of topic: UnsafeRawBufferPointer) -> Int? {

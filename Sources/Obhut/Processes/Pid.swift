@@ -25,6 +25,14 @@ struct Pid: Hashable, Comparable {
 
     static func < (a: Pid, b: Pid) -> Bool { a.raw < b.raw }
 
+    /// A multiplication in place of SipHash, which took a fifth of a spawn or an end: pids are
+    /// counted up by the runtime, nobody can choose them to collide. The seed, another for
+    /// each dictionary, is kept: without it a dictionary copied in its own order clusters.
+    func _rawHashValue(seed: Int) -> Int {
+        let mixed = (raw ^ UInt64(bitPattern: Int64(seed))).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+        return Int(truncatingIfNeeded: mixed.high ^ mixed.low)
+    }
+
     /// The longest text of a number: 12 digits and the closing brace.
     static let numberLength = 13
 

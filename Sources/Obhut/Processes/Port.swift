@@ -14,9 +14,12 @@ import Synchronization
 /// - The descriptor is readable exactly while something can be received, or a wake-up is
 ///   asked for. It is written and read under the lock, except by `wake`, which is
 ///   async-signal-safe: it sets `wakeRequested` and then writes; whoever clears the
-///   descriptor looks at `wakeRequested` afterwards.
+///   descriptor looks at `wakeRequested` afterwards, and whoever takes the request waits
+///   for a `wake` between the two, whose write would otherwise stay for ever.
 /// - Lock, descriptor and this object belong to the slot for ever: a late `notify` for an
-///   earlier port finds them alive. The next port in the slot uses them again.
+///   earlier port finds them alive. The next port in the slot uses them again, and for
+///   that waits until those who waited for the earlier one (`waiting`) have left: clearing
+///   the descriptor would put them to sleep again.
 final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let lock = Lock()
     private let slot: ProcessPointer
@@ -28,6 +31,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     /// Whether the descriptor was written and not read since; guarded by lock.
     private var isReadable = false
     private let wakeRequested = Atomic<Bool>(false)
+    /// Calls of `wake` that have not written yet, or only just.
+    private let wakers = Atomic<Int>(0)
+    /// Threads that wait for the descriptor, or are about to; guarded by lock.
+    private var waiting = 0
 
     enum Failure: Error { case timeout, interrupted, closed }
 
@@ -60,6 +67,12 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             }
         }
         port.lock.with {
+            // Their descriptor is readable since `end`: they are on their way.
+            while port.waiting > 0 {
+                port.lock.unlock()
+                sched_yield()
+                port.lock.lock()
+            }
             port.living = pid
             slot.pointee.pid = pid
             slot.pointee.startedAt = system.clock.now
@@ -93,40 +106,51 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     /// - Parameter timeout: nanoseconds; negative: for ever, 0: not at all.
     func receive(as pid: Pid, timeout: Int64) throws(Failure) -> SignalPointer {
         let start = Clock.read(CLOCK_MONOTONIC)
+        var hasWaited = false
         while true {
-            if let signal = try tryReceive(as: pid) { return signal }
+            if let signal = try tryReceive(as: pid, hasWaited, willWait: timeout != 0) { return signal }
             var wait: Int64 = -1
             if timeout >= 0 {
-                wait = timeout - (Clock.read(CLOCK_MONOTONIC) - start)
-                if wait <= 0 { throw .timeout }
+                wait = max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
+                if wait == 0 {
+                    if timeout > 0 { lock.with { waiting -= 1 } }
+                    throw .timeout
+                }
             }
             obh_wait_readable(descriptor, wait)
+            hasWaited = true
         }
     }
 
-    private func tryReceive(as pid: Pid) throws(Failure) -> SignalPointer? {
+    /// - Parameter willWait: whether the caller, when nothing is there, waits for the
+    ///   descriptor; it counts in `waiting` until it is back here.
+    private func tryReceive(
+        as pid: Pid, _ hasWaited: Bool, willWait: Bool
+    ) throws(Failure) -> SignalPointer? {
         lock.lock()
+        if hasWaited { waiting -= 1 }
         guard living == pid else {
             lock.unlock()
             throw .closed
         }
-        if wakeRequested.exchange(false, ordering: .sequentiallyConsistent) {
-            clearDescriptor()
-            settle()
+        if takeWakeRequest() {
             leave()
             throw .interrupted
         }
         settle()
         let signal = slot.takeOldest()
+        if signal == nil && willWait { waiting += 1 }
         leave()
         return signal
     }
 
     /// Ends one wait; async-signal-safe.
     func wake() {
+        _ = wakers.add(1, ordering: .sequentiallyConsistent)
         wakeRequested.store(true, ordering: .sequentiallyConsistent)
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
+        _ = wakers.subtract(1, ordering: .sequentiallyConsistent)
     }
 
     /// Ends the port as a process ends normally; later calls as `pid` are `closed`.
@@ -167,6 +191,16 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         } else if isReadable {
             clearDescriptor()
         }
+    }
+
+    /// Takes the request of `wake`, if there is one, with all that was written for it.
+    private func takeWakeRequest() -> Bool {
+        guard wakeRequested.exchange(false, ordering: .sequentiallyConsistent) else { return false }
+        // Who has requested and not written yet is between two instructions, on another
+        // thread: a handler on this one has run to its end.
+        while wakers.load(ordering: .sequentiallyConsistent) > 0 { sched_yield() }
+        clearDescriptor()
+        return true
     }
 
     private func makeReadable() {

@@ -5,9 +5,8 @@ import Synchronization
 /// The processes of one runtime: what they share, and the one way from one to another.
 final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each mutable field
     let scheduler: Scheduler
-    private(set) var table: ProcessTable! = nil  // set in init
-    private var registry: NameRegistry! = nil  // set in init
-    var names: NameRegistry { registry }
+    let table = ProcessTable()
+    let names: NameRegistry
 
     /// Messages that were accepted for a process that ended before reading them (M6).
     let deadLetters = Atomic<UInt64>(0)
@@ -19,6 +18,10 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     private let aliveLock = Lock()
     private let aliveChanged = Condition()
     private let aliveWaiters = Atomic<Int>(0)
+    /// Not more alive than so many is what somebody waits for, -1: nobody. Written under
+    /// `aliveLock`. Ends above it wake nobody: each would cost more than the whole end.
+    private let awaitedLevel = Atomic<Int>(-1)
+    private var levelWaiters = 0  // guarded by aliveLock
 
     /// Told of each abnormal end, on the worker of the process that ended; `isSeen` says
     /// that somebody watches it or is linked to it (F5). Set before the first spawn.
@@ -37,13 +40,17 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         case notAProcess(kind: String)
     }
 
+    /// The bounds of a port's mailbox (M5), the defaults of a host's: messages and bytes.
+    static let portMessages = UInt64(1_000_000)
+    static let portBytes = 256 << 20
+
     /// Text before the number in the pid of a port.
     static let portHost = "obhut:port"
 
     init(scheduler: Scheduler) {
         self.scheduler = scheduler
-        table = ProcessTable(system: self)
-        registry = NameRegistry(table: table)
+        names = NameRegistry(table: table)
+        table.system = self
     }
 
     var clock: Clock { scheduler.clock }
@@ -111,7 +118,10 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
 
     @inline(__always)
     private func isOver(_ load: UInt64, _ slot: ProcessPointer) -> Bool {
-        guard let host = slot.pointee.runnable.host else { return false }
+        guard let host = slot.pointee.runnable.host else {
+            return load >> 36 > ProcessSystem.portMessages
+                || load & (MailboxLoad.oneMessage - 1) > UInt64(ProcessSystem.portBytes / 16)
+        }
         return host._withUnsafeGuaranteedRef {
             let limits = $0.mailboxBounds
             return load >> 36 > limits.messages || load & (MailboxLoad.oneMessage - 1) > limits.bytes
@@ -159,14 +169,15 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
 
     /// The text of a pid, with the name of its host while it lives.
     func text(of pid: Pid) -> String {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 320) { buffer in
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: ProcessSystem.maximumPidText) { buffer in
             let count = writeText(of: pid, to: buffer.baseAddress!)
             return String(decoding: UnsafeBufferPointer(start: buffer.baseAddress!, count: count), as: UTF8.self)
         }
     }
 
-    /// The longest text of a pid in bytes; a host's name has at most 255.
-    static let maximumPidText = 320
+    /// Bytes that the text of any pid has room in: a host's id has at most 511
+    /// (`EntryID.isValidPart`), what stands around it 17.
+    static let maximumPidText = 543
 
     /// Writes the text of `pid`; `buffer` has room for `maximumPidText` bytes.
     @inline(__always)
@@ -222,9 +233,11 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     func countUp() { alive.add(1, ordering: .sequentiallyConsistent) }
 
     func countDown() {
-        alive.subtract(1, ordering: .sequentiallyConsistent)
+        let left = alive.subtract(1, ordering: .sequentiallyConsistent).newValue
         // Whoever waits counts itself in first and then reads `alive`: one sees the other.
-        if aliveWaiters.load(ordering: .sequentiallyConsistent) > 0 {
+        if aliveWaiters.load(ordering: .sequentiallyConsistent) > 0
+            || left <= awaitedLevel.load(ordering: .sequentiallyConsistent)
+        {
             aliveLock.with { aliveChanged.broadcast() }
         }
     }
@@ -242,10 +255,18 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// Waits until at most `count` processes live, or until `deadline` (nil: for ever).
     /// - Returns: false when the deadline has passed.
     func waitUntilAlive(atMost count: Int, until deadline: Int64?) -> Bool {
-        while aliveCount > count {
-            if let deadline, clock.now >= deadline { return false }
-            waitForAnEnd(until: deadline ?? clock.now + 1_000_000_000) { aliveCount <= count }
+        aliveLock.with {
+            levelWaiters += 1
+            let level = max(count, awaitedLevel.load(ordering: .relaxed))
+            awaitedLevel.store(level, ordering: .sequentiallyConsistent)
+            defer {
+                levelWaiters -= 1
+                if levelWaiters == 0 { awaitedLevel.store(-1, ordering: .relaxed) }
+            }
+            while aliveCount > count {
+                if !aliveChanged.wait(aliveLock, until: deadline) { return aliveCount <= count }
+            }
+            return true
         }
-        return true
     }
 }

@@ -11,7 +11,8 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
     private static let chunkBits = 8
     private static let chunkSize = 1 << chunkBits
 
-    private unowned let system: ProcessSystem
+    /// Set once, before the first slot is made; it owns the table.
+    unowned(unsafe) var system: ProcessSystem! = nil
     /// Address of each chunk, 0: not made yet. Stored under `lock`, read anywhere.
     private let chunks: UnsafeMutablePointer<Atomic<UInt>>
     private static let chunkCount = (Pid.maxSlot + 1) / chunkSize
@@ -21,8 +22,7 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
     private var made = 1  // guarded by lock; slot 0 is never used, so that pid 0 is no process
     private let madeCount = Atomic<Int>(1)  // copy of `made` for readers
 
-    init(system: ProcessSystem) {
-        self.system = system
+    init() {
         chunks = .allocate(capacity: ProcessTable.chunkCount)
         for i in 0..<ProcessTable.chunkCount { (chunks + i).initialize(to: Atomic<UInt>(0)) }
     }

@@ -31,9 +31,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             pointee.mailbox.append(signal)
         case .terminate: doom(signal, .error("terminated", of: pid))
         case .deadline: doom(signal, .error("cancelled: deadline exceeded", of: pid))
-        case .overrun:
-            let seconds = (host?.limits.stepLimit ?? 0)
-            doom(signal, .error("held a worker for \(formatDuration(seconds))", of: pid))
+        case .overrun: doom(signal, .error(overrunText, of: pid))
         case .timer:
             forgetWakeTimer()
             signal.release()
@@ -52,6 +50,18 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         } else {
             system.scheduler.timers.disarm(timer)
             cancel.pointee.a = UInt64(bitPattern: held.at)
+        }
+    }
+
+    /// What H3 says of it: for how long, and in which function.
+    private var overrunText: String {
+        let limit = host?.limits.stepLimit ?? 0
+        let second: Int64 = 1_000_000_000
+        let time = limit % second == 0 ? "\(limit / second) s" : formatDuration(limit)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { text in
+            let count = pointee.definition?.body.pointee.where?(self, text.baseAddress!, text.count) ?? 0
+            let place = count > 0 ? " in \(String(cString: text.baseAddress!))" : ""
+            return "held a worker for \(time)\(place)"
         }
     }
 

@@ -184,6 +184,13 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     func enqueueUrgently(_ runnable: RunnablePointer) {
         if let simulation = scheduler.simulation { return simulation.add(runnable) }
         urgent.push(runnable)
+        // As in `enqueue`: this worker looks there first as soon as its present step is over.
+        if let worker = WorkerCore.current,
+            worker.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),
+            urgent.count <= 1
+        {
+            return
+        }
         wakeSleeper()
     }
 

@@ -134,7 +134,8 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
 
     private func main() {
         obh_set_current_worker(core)
-        while let runnable = next() { Worker.step(core, runnable) }
+        let host = host  // once, and not at each step
+        while let runnable = next(of: host) { Worker.step(core, runnable) }
         Blocks.trim(core)
         if let scratch = core.pointee.scratch { Glibc.free(scratch) }
         core.pointee.scratch = nil
@@ -156,7 +157,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     }
 
     /// Waits for something to run; nil when the host stops.
-    private func next() -> RunnablePointer? {
+    private func next(of host: Host) -> RunnablePointer? {
         while true {
             if isSpare && !host.spareMayRun(core.pointee.index) {
                 guard host.parkSpare(self) else { return nil }

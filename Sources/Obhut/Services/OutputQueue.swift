@@ -10,7 +10,8 @@ import Glibc
 ///
 /// The thread exists only while there is a sink, and sleeps when there is nothing to hand
 /// over. `close` hands over what is queued and then returns; a sink that never returns
-/// would keep it for ever, so it waits at most `closingTime`.
+/// would keep it for ever, so it waits at most `closingTime`. What is queued then is
+/// dropped: after `close` the sink is not called again.
 final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded by `lock`
     typealias Sink = (_ text: UnsafeRawBufferPointer, _ level: Int32) -> Void
 
@@ -34,6 +35,7 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     private var droppedCount = 0  // guarded by lock; ever
     private var missing = 0  // guarded by lock; dropped since the last line that fitted
     private var closing = false  // guarded by lock
+    private var abandoned = false  // guarded by lock; `close` did not wait any longer
     private var finished = true  // guarded by lock; no thread hands over
     private let isThreaded: Bool
     private var thread: pthread_t?  // start and close only
@@ -48,7 +50,9 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     func start() {
         guard sink != nil, isThreaded, thread == nil else { return }
         finished = false
-        thread = startThread(named: "obhut-output") { [unowned self] in self.main() }
+        // The thread keeps this object: one that is stuck in the sink may outlive its owner,
+        // and lets the sink go when it comes back.
+        thread = startThread(named: "obhut-output") { self.main() }
     }
 
     /// Lines dropped so far.
@@ -61,20 +65,16 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
 
     /// Queues one piece of text, whole lines with their line feeds. Any thread; never waits.
     func write(_ text: UnsafeRawBufferPointer, level: Int32) {
-        if let sink, !isThreaded { return lock.with { sink(text, level) } }
+        if let sink, !isThreaded { return sink(text, level) }
         lock.with {
-            if closing { return }
             if sink == nil { return keepLocked(text, level) }
-            if bytes + text.count > OutputQueue.byteLimit {
+            // One line that is longer than the queue is taken if nothing else is there.
+            if closing || (bytes + text.count > OutputQueue.byteLimit && !lines.isEmpty) {
                 droppedCount += 1
                 missing += 1
                 return
             }
-            if missing > 0 {
-                let note = Array("… \(missing) lines dropped: the output was not taken in time\n".utf8)
-                missing = 0
-                appendLocked(Line(text: note, level: level))
-            }
+            noteMissingLocked(level)
             appendLocked(Line(text: Array(text), level: level))
             changed.signal()
         }
@@ -85,10 +85,20 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         bytes += line.text.count
     }
 
+    private func noteMissingLocked(_ level: Int32) {
+        guard missing > 0 else { return }
+        let note = "… \(missing) \(missing == 1 ? "line" : "lines") dropped: the output was not taken in time\n"
+        missing = 0
+        appendLocked(Line(text: Array(note.utf8), level: level))
+    }
+
     private func keepLocked(_ text: UnsafeRawBufferPointer, _ level: Int32) {
         appendLocked(Line(text: Array(text), level: level))
-        while lines.count - first > OutputQueue.keptLines || bytes > OutputQueue.byteLimit {
+        while lines.count - first > OutputQueue.keptLines
+            || (bytes > OutputQueue.byteLimit && lines.count - first > 1)
+        {
             bytes -= lines[first].text.count
+            lines[first] = Line(text: [], level: 0)
             first += 1
             droppedCount += 1
         }
@@ -110,8 +120,8 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         }
     }
 
-    /// Hands over what is queued, then ends the thread. Later writes are dropped; what was
-    /// kept stays readable.
+    /// Hands over what is queued, then ends the thread. Later writes are dropped and counted;
+    /// what was kept stays readable. Called with no lock held that a sink might want.
     func close() {
         guard let thread else { return }
         let ended = lock.with { () -> Bool in
@@ -121,15 +131,11 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
             while !finished {
                 if !changed.wait(lock, until: deadline) { break }
             }
+            abandoned = !finished
             return finished
         }
-        // One that is stuck inside the sink cannot be waited for; it keeps this object.
-        if ended {
-            pthread_join(thread, nil)
-        } else {
-            _ = Unmanaged.passRetained(self)
-            pthread_detach(thread)
-        }
+        // One that is stuck inside the sink cannot be waited for.
+        if ended { pthread_join(thread, nil) } else { pthread_detach(thread) }
         self.thread = nil
     }
 
@@ -137,13 +143,21 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         while true {
             let batch: ArraySlice<Line> = lock.with {
                 while lines.isEmpty && !closing { changed.wait(lock) }
+                if closing { noteMissingLocked(lines.last?.level ?? Log.Level.warning.rawValue) }
                 let batch = lines[...]
                 lines = []
                 bytes = 0
                 return batch
             }
             if batch.isEmpty { break }
-            for line in batch { line.text.withUnsafeBytes { sink!($0, line.level) } }
+            for (index, line) in batch.enumerated() {
+                let isOver = lock.with {
+                    if abandoned { droppedCount += batch.count - index + lines.count }
+                    return abandoned
+                }
+                if isOver { return }
+                line.text.withUnsafeBytes { sink!($0, line.level) }
+            }
         }
         lock.with {
             finished = true

@@ -1,5 +1,6 @@
 import CObhut
 import Glibc
+import Synchronization
 
 /// What a runtime is made with.
 struct RuntimeConfiguration {
@@ -48,17 +49,24 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let system: ProcessSystem
     let output: OutputQueue
     let log: Log
-    /// Constant after the load.
-    private(set) var directory = Directory()
+    /// What the host program may name; empty before the load, constant after it.
+    var directory: Directory { directoryLock.with { loadedDirectory } }
+    /// Apart from `lock`, because it is taken while a port is held.
+    private let directoryLock = Lock()
+    private var loadedDirectory = Directory()  // guarded by directoryLock
 
     private let lock = Lock()
     private let stateChanged = Condition()
     private var state = State.created  // guarded by lock
-    private var isLoaded = false  // guarded by lock
+    private var loading = Loading.no  // guarded by lock
     private var startOrder: [Entry] = []  // guarded by lock
     private var services: [Service] = []  // guarded by lock
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
+    /// When a stop that is under way ends by force; only brought forward, by any thread.
+    private let forceAt = Atomic<Int64>(.max)
+
+    private enum Loading { case no, underWay, done }
 
     /// An entry that was started with the runtime.
     private struct Service {
@@ -90,17 +98,29 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     func load(_ sources: [Application.Source]) throws(Problem) {
         try inState(.created) { () throws(Problem) in
-            if isLoaded { throw .wrongState("an application is loaded already") }
-            switch Application.load(sources, checkSyntax: LuaProgram.check) {
-            case .failure(let faults): throw .invalidApplication(faults)
-            case .success(let application):
-                isLoaded = true
-                startOrder = application.startOrder.compactMap { application[$0] }
-                directory = Directory(application, scheduler: scheduler)
-                system.resolveDefinition = { [directory] in directory.definition($0) }
-                system.resolveHost = { [directory] in directory.hosts[$0] }
+            switch loading {
+            case .no: loading = .underWay
+            case .underWay: throw .wrongState("an application is being loaded")
+            case .done: throw .wrongState("an application is loaded already")
             }
         }
+        // Files are read without the lock. Who starts meanwhile is refused, who stops is not.
+        switch Application.load(sources, checkSyntax: LuaProgram.check) {
+        case .failure(let faults):
+            lock.with { loading = .no }
+            throw .invalidApplication(faults)
+        case .success(let application):
+            try inState(.created) { () throws(Problem) in publishLocked(application) }
+        }
+    }
+
+    private func publishLocked(_ application: Application) {
+        let directory = Directory(application, scheduler: scheduler)
+        loading = .done
+        startOrder = application.startOrder.compactMap { application[$0] }
+        directoryLock.with { loadedDirectory = directory }
+        system.resolveDefinition = { directory.definition($0) }
+        system.resolveHost = { directory.hosts[$0] }
     }
 
     private func inState<Result>(
@@ -119,6 +139,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     /// - Parameter hostsOnly: starts every process host and nothing else.
     func start(hostsOnly: Bool = false) throws(Problem) {
         try inState(.created) { () throws(Problem) in
+            if loading == .underWay { throw .wrongState("an application is being loaded") }
             if signalNumber != 0 && scheduler.simulation == nil {
                 guard obh_preempt_install(signalNumber) == 0 else {
                     throw .system("cannot install the handler of signal \(signalNumber)")
@@ -171,6 +192,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         _ entry: String, on hostName: String?, arguments: UnsafeRawBufferPointer,
         parent: ProcessPointer?, options: ProcessSystem.SpawnOptions
     ) throws(SpawnProblem) -> Pid {
+        let directory = directory
         let definition: ProcessDefinition
         switch directory.definition(entry) {
         case .found(let found): definition = found
@@ -226,15 +248,19 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// What processes that are no service have to end when the runtime stops.
     private static let remainderTimeout: Int64 = 5_000_000_000
+    /// How often a stop looks whether another one is in more of a hurry.
+    private static let forceLook: Int64 = 50_000_000
 
     /// Stops in order, and always ends. Not on a thread of the runtime.
     /// - Parameter timeout: nanoseconds for the polite part; nil: what the application says.
     func stop(timeout: Int64? = nil) {
+        if let timeout { _ = forceAt.min(instant(after: timeout), ordering: .sequentiallyConsistent) }
         let begins = lock.with { () -> Bool in
             switch state {
             case .created, .started:
                 let wasStarted = state == .started
                 state = .stopping
+                // There are no threads, and nothing was handed to a sink.
                 if !wasStarted { finishLocked() }
                 return wasStarted
             case .stopping, .stopped:
@@ -244,12 +270,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         guard begins else { return }
 
-        let overall = timeout.map { scheduler.clock.now.addingReportingOverflow($0).partialValue }
         for service in lock.with({ services.reversed() }) {
-            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout, overall)
+            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout)
         }
         for host in directory.hosts.values { host.beginStop() }
-        endPolitely(livingPids(), within: Runtime.remainderTimeout, overall)
+        endPolitely(livingPids(), within: Runtime.remainderTimeout)
         // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
         while system.aliveCount > 0 {
             for pid in livingPids() { _ = system.terminate(pid, from: .none) }
@@ -259,17 +284,31 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         for host in directory.hosts.values { host.stop() }
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
+        // Without the lock: a sink may be in the middle of a call that takes it.
+        output.close()
+        log.close()
         lock.with { finishLocked() }
     }
 
     private func finishLocked() {
-        output.close()
-        log.close()
         state = .stopped
         stateChanged.broadcast()
     }
 
-    var isStopped: Bool { lock.with { state == .stopped } }
+    /// Whether it is stopped, or was never started and so could be stopped without waiting.
+    func stopsAtOnce() -> Bool {
+        lock.with {
+            if state == .created { finishLocked() }
+            return state == .stopped
+        }
+    }
+
+    /// - Parameter duration: nanoseconds; however many there are.
+    private func instant(after duration: Int64) -> Int64 {
+        let (sum, overflow) = scheduler.clock.now.addingReportingOverflow(duration)
+        // What is added to it later must not overflow either.
+        return overflow ? .max / 2 : min(sum, .max / 2)
+    }
 
     private func livingPids() -> [Pid] {
         var pids: [Pid] = []
@@ -280,22 +319,27 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     }
 
     /// Cancels all of `pids` and waits until they have ended; the runtime ends by force
-    /// what has not ended at its deadline.
-    private func endPolitely(_ pids: [Pid], within limit: Int64?, _ overall: Int64?) {
+    /// what has not ended at its deadline, or when `forceAt` has come.
+    private func endPolitely(_ pids: [Pid], within limit: Int64?) {
+        func haveEnded() -> Bool { pids.allSatisfy { system.table.living($0) == nil } }
+        func force() -> Int64 { forceAt.load(ordering: .sequentiallyConsistent) }
+
         let now = scheduler.clock.now
-        var deadline = now + (limit ?? Runtime.remainderTimeout)
-        if let overall { deadline = min(deadline, overall) }
-        for pid in pids {
-            if deadline > now {
-                _ = system.cancel(pid, from: .none, timeout: deadline - now)
-            } else {
-                _ = system.terminate(pid, from: .none)
-            }
+        let deadline = min(instant(after: limit ?? Runtime.remainderTimeout), force())
+        if deadline > now {
+            for pid in pids { _ = system.cancel(pid, from: .none, timeout: deadline - now) }
+        }
+        if scheduler.simulation != nil { wait(until: deadline, haveEnded) }
+        while !haveEnded(), scheduler.clock.now < min(deadline, force()) {
+            if scheduler.simulation != nil { break }
+            // Another call of stop may bring it forward.
+            wait(until: min(deadline, force(), scheduler.clock.now + Runtime.forceLook), haveEnded)
+        }
+        if deadline <= now || force() < deadline {
+            for pid in pids { _ = system.terminate(pid, from: .none) }
         }
         // Ending by force takes some milliseconds more.
-        wait(until: deadline + 2_000_000_000) {
-            pids.allSatisfy { system.table.living($0) == nil }
-        }
+        wait(until: scheduler.clock.now + 2_000_000_000, haveEnded)
     }
 
     /// Waits until `isOver`, looked at whenever a process has ended, or until `deadline`.

@@ -145,7 +145,7 @@ import Testing
     @Test func selectRefusesWhatIsNoCase() {
         #expect(
             runMain("local ok, e = pcall(channel.select, {1}) return e")
-                == .value(#""bad argument #1 to 'select' (case 1 is a number value: give ch:case_receive() or ch:case_send(v))""#))
+                == .value(#""bad argument #1 to 'channel.select' (case 1 is a number value: give ch:case_receive() or ch:case_send(v))""#))
     }
 
     @Test func blockingInsideNestedCoroutinesNeverSurfaces() {
@@ -253,7 +253,7 @@ import Testing
             LuaHarness(interruptedEvery: 37).run(
                 """
                 local ch, sum, done = channel.new(), 0, channel.new()
-                for i = 1, 500 do coroutine.spawn(function() sum = sum + ch:receive() done:send(true) end) end
+                for i = 1, 500 do coroutine.spawn(function() local v = ch:receive() sum = sum + v done:send(true) end) end
                 coroutine.spawn(function() for i = 1, 500 do ch:send(i) end end)
                 for i = 1, 500 do done:receive() end
                 return sum

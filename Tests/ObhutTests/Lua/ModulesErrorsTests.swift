@@ -29,9 +29,9 @@ import Testing
                 return {a, b, c}
                 """)
                 == .value(
-                    #"["bad argument #1 to 'new' (string or table expected, got no value)","#
-                        + #""bad argument #1 to 'new' (field 'message': string expected, got nil)","#
-                        + #""bad argument #2 to 'wrap' (string expected, got no value)"]"#))
+                    #"["bad argument #1 to 'errors.new' (string or table expected, got no value)","#
+                        + #""bad argument #1 to 'errors.new' (field 'message': string expected, got nil)","#
+                        + #""bad argument #2 to 'errors.wrap' (string expected, got no value)"]"#))
     }
 
     @Test func errorObjectCrossesAsErrorObject() {

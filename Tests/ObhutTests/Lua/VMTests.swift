@@ -185,6 +185,22 @@ import Testing
                 """)
     }
 
+    @Test func wrongArgumentsOfRuntimeFunctionsReadLikeLuas_F2() {
+        let end = runLua(
+            printing(
+                """
+                print(pcall(coroutine.spawn))
+                print(pcall(coroutine.spawn, 5))
+                print(pcall(function() coroutine.spawn("x") end))
+                """))
+        #expect(
+            end.text == """
+                false bad argument #1 to 'coroutine.spawn' (function expected, got no value)
+                false bad argument #1 to 'coroutine.spawn' (function expected, got number)
+                false test.lua:4: bad argument #1 to 'spawn' (function expected, got string)
+                """)
+    }
+
     @Test func randomIsSeededFromTheSeam_T2() {
         let code = printing("print(math.random(1 << 40), math.random(1 << 40)) math.randomseed() print(math.random(1 << 40))")
         #expect(runLua(code) == runLua(code))

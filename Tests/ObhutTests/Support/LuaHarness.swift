@@ -131,7 +131,7 @@ final class LuaHarness {
     /// Runs the body of a `main` as `app:main`, everything else with it, and answers how it ended.
     func run(
         _ body: String, modules: [String] = ["time"], imports: [String: LuaUnit] = [:],
-        until horizon: Int64 = 3_600_000_000_000
+        until horizon: Int64 = 100 * 3_600_000_000_000
     ) -> LuaResult {
         define("app:main", body, modules: modules, imports: imports)
         let pid = start("app:main")

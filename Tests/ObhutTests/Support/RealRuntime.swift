@@ -100,7 +100,7 @@ final class RealRuntime: @unchecked Sendable {  // immutable
                     }
                     return Int32(OBH_STEP_ENDED)
                 },
-                stop: { _ in }))
+                stop: { _ in }, where: nil))
         return UnsafePointer(table)
     }()
 }

@@ -184,7 +184,7 @@ final class TestProcess: @unchecked Sendable {  // `tasks` is guarded by lock, s
                     let pointer = process.pointer!
                     process.end = (pointer.pointee.doom ?? pointer.pointee.outcome).map(End.init)
                     process.pointer = nil
-                }))
+                }, where: nil))
         return UnsafePointer(table)
     }()
 }

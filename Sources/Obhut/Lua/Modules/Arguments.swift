@@ -76,9 +76,8 @@ func success(_ L: LuaState) -> Int32 {
 
 /// "bad argument #1 to 'send' (string expected, got nil)".
 func badType(_ vm: VMPointer, _ L: LuaState, _ index: Int32, _ expected: StaticString) -> Int32 {
-    vm.pointee.bad_argument = index
-    push(L, expected)
-    return Int32(OBH_BAD_TYPE)
+    // Not OBH_BAD_TYPE: where the argument is missing, the text on top would stand in its place.
+    badArgument(vm, L, index, "\(expected) expected, got \(typeName(L, index))")
 }
 
 /// "bad argument #1 to 'new' (reason)".

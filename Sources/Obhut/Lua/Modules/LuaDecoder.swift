@@ -79,9 +79,14 @@ private struct LuaDecoder {
         }
     }
 
-    /// Whether another container may be begun or go on: depth, room, and the process's memory.
+    /// Whether the process's memory allows more. If not it has to end, although what was built so far is
+    /// garbage in a moment: the program would take the nil for the value.
     @inline(__always)
-    private func mayGrow() -> Bool { vm.pointee.arena.used <= vm.pointee.arena.limit }
+    private func mayGrow() -> Bool {
+        if vm.pointee.arena.used <= vm.pointee.arena.limit { return true }
+        vm.pointee.kill = UInt8(OBH_KILL_MEMORY)
+        return false
+    }
 
     private func mayNest(_ depth: Int) -> Bool {
         depth < payloadMaxDepth && mayGrow() && obh_lua_checkstack(L, 8) != 0
@@ -95,7 +100,7 @@ private struct LuaDecoder {
             i += 1
             guard decode(reader.next(), depth + 1) else { return false }
             obh_lua_rawseti(L, -2, Int64(i))
-            if i & 1023 == 0 && !mayGrow() { return false }
+            if i & 1023 == 0 && (!mayGrow() || hasToEnd(vm)) { return false }
         }
         return true
     }
@@ -109,7 +114,7 @@ private struct LuaDecoder {
             guard decode(reader.next(), depth + 1), decode(reader.next(), depth + 1) else { return false }
             // A key that is nil or NaN has no place in a table: dropped.
             obh_lua_rawset(L, -3)
-            if i & 1023 == 0 && !mayGrow() { return false }
+            if i & 1023 == 0 && (!mayGrow() || hasToEnd(vm)) { return false }
         }
         return true
     }

@@ -142,7 +142,7 @@ private func encodeCompound(
     let fault: EncodeFault? = withUnsafeTemporaryAllocation(
         of: UnsafeRawPointer?.self, capacity: payloadMaxDepth + 1
     ) { around in
-        var encoder = LuaEncoder(L: L, around: around, depth: depth)
+        var encoder = LuaEncoder(vm: vm, L: L, around: around, depth: depth)
         for i in 0..<depth { around[i] = nil }
         if encoder.encode(obh_lua_absindex(L, index), &writer), !writer.overflowed { return nil }
         if writer.overflowed { return tooLarge(vm, writer.limit) }
@@ -151,16 +151,30 @@ private func encodeCompound(
     if let fault { throw fault }
 }
 
+/// For long work inside one call (C4): whether a lethal signal has come meanwhile. Then the program runs no
+/// more code, whatever the call answers.
+@inline(never)
+func hasToEnd(_ vm: VMPointer) -> Bool {
+    guard vm.process.pointee.runnable.attention.load(ordering: .relaxed) else { return false }
+    vm.process.drain()
+    guard vm.process.isDoomed else { return false }
+    _ = die(vm)
+    return true
+}
+
 private struct LuaEncoder {
+    let vm: VMPointer
     let L: LuaState
     /// The tables around the present value.
     let around: UnsafeMutableBufferPointer<UnsafeRawPointer?>
     var depth: Int
+    private var tables = 0
     private var message = ""
     /// Where the fault is, from the inside out.
     private var path: [String] = []
 
-    init(L: LuaState, around: UnsafeMutableBufferPointer<UnsafeRawPointer?>, depth: Int) {
+    init(vm: VMPointer, L: LuaState, around: UnsafeMutableBufferPointer<UnsafeRawPointer?>, depth: Int) {
+        self.vm = vm
         self.L = L
         self.around = around
         self.depth = depth
@@ -193,6 +207,8 @@ private struct LuaEncoder {
             return fail("cannot send a value that is nested over \(payloadMaxDepth) deep")
         }
         guard obh_lua_checkstack(L, 8) != 0 else { return fail("cannot send: no room on the Lua stack") }
+        tables += 1
+        if tables & 4095 == 0 && hasToEnd(vm) { return fail("the process has to end") }
         let address = obh_lua_topointer(L, index)
         for outer in 0..<depth where around[outer] == address {
             return fail("cannot send a \(typeName(L, index)) that contains itself")
@@ -221,6 +237,7 @@ private struct LuaEncoder {
         }
         guard isArray && count == length else { return encodeMap(index, count, &writer) }
         writer.writeArrayHeader(count)
+        if writer.overflowed { return false }
         var i = 0
         while i < count {
             i += 1
@@ -237,6 +254,7 @@ private struct LuaEncoder {
 
     private mutating func encodeMap(_ index: Int32, _ count: Int, _ writer: inout PayloadWriter) -> Bool {
         writer.writeMapHeader(count)
+        if writer.overflowed { return false }
         obh_lua_pushnil(L)
         while obh_lua_next(L, index) != 0 {
             let value = obh_lua_gettop(L)

@@ -37,9 +37,9 @@ func callProcessID(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 /// Why a topic cannot be sent to; nil if it can.
 @inline(__always)
 private func topicFault(_ topic: UnsafeRawBufferPointer) -> String? {
-    if UInt(bitPattern: topic.count &- 1) < 255 && topic[0] != UInt8(ascii: "@") { return nil }
     if topic.isEmpty { return "the topic is empty" }
     if topic.count > 255 { return "the topic is longer than 255 bytes" }
+    if topic[0] != UInt8(ascii: "@") { return nil }
     return "topics that begin with @ are the runtime's: \(String(decoding: topic, as: UTF8.self))"
 }
 

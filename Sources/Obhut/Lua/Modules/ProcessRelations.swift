@@ -103,7 +103,8 @@ func processTimeout(_ vm: VMPointer, _ L: LuaState, _ index: Int32) -> TimeoutAr
             return .failure(
                 "the timeout \(milliseconds) is more than a day of milliseconds: pass \"\(shortDuration(milliseconds))\"")
         }
-        value = milliseconds * nanosecondsPerMillisecond
+        // Below 0 it is refused like any other duration; -1 keeps the product in range.
+        value = max(milliseconds, -1) * nanosecondsPerMillisecond
     case Int32(OBH_TSTRING):
         let text = stringArgument(L, index).unsafelyUnwrapped
         guard let parsed = parseDuration(text) else {

@@ -21,7 +21,6 @@ private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
     case "process": obh_lua_pushmodule(L, Int32(obh_module_process))
     case "channel": obh_lua_pushmodule(L, Int32(obh_module_channel))
     case "errors": obh_lua_pushmodule(L, Int32(obh_module_errors))
-    case "payload": obh_lua_pushmodule(L, Int32(obh_module_payload))
     case "os": obh_lua_pushlibrary(L, cText("os"))
     default: return false
     }
