@@ -12,11 +12,16 @@ struct Drive: Sendable, CustomTestStringConvertible {
 
     static let real = Drive()
 
-    /// Seeds with preemption at every instruction, and as many with an interval of the seed's own.
-    static let simulated: [Drive] = (1...UInt64(max(2, 6 * testScale))).flatMap { seed -> [Drive] in
-        var random = RandomSource(seed: seed)
-        return [Drive(seed: seed), Drive(seed: seed, instructions: Int32(2 + random.below(500)))]
-    }
+    /// Seeds with preemption at every instruction, and as many with an interval of the seed's own; `OBHUT_TEST_SEED`
+    /// chooses one.
+    static let simulated: [Drive] = {
+        let chosen = getenv("OBHUT_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
+        let seeds = chosen.map { $0...$0 } ?? 1...UInt64(max(2, 6 * testScale))
+        return seeds.flatMap { seed -> [Drive] in
+            var random = RandomSource(seed: seed)
+            return [Drive(seed: seed), Drive(seed: seed, instructions: Int32(2 + random.below(500)))]
+        }
+    }()
 
     static let all = [real] + simulated
 

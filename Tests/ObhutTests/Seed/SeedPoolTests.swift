@@ -148,4 +148,21 @@ import Testing
         #expect(try world.end(of: watch) == .value(#"[{"value":"cancelled"}]"#))
         #expect(try world.run("app.observers:terminate", .string(second)) == .error("process not found: \(second)"))
     }
+
+    /// `examples/worker-pool`: its own count agrees with what it printed.
+    @Test(arguments: Drive.simulated) func theExample(drive: Drive) throws {
+        struct Summary: Decodable { var deaths, failed, restarts, jobs: Int, pool: String }
+        let world = try ApplicationWorld(drive, folder: SeedFiles.repository + "/examples/worker-pool")
+        defer { world.close() }
+        let end = try world.run("demo:main")
+        let summary = try JSONDecoder().decode(Summary.self, from: Data(end.text.utf8))
+        #expect(world.runtime.scheduler.clock.now == 9_000_000_000)
+        #expect(summary.pool == "cancelled: deadline exceeded")
+        let lines = world.lines
+        #expect(lines.filter { $0.hasPrefix("Task worker ") }.count == 4 + summary.restarts)
+        #expect(lines.filter { $0.contains("FAILED after") }.count == summary.failed)
+        #expect(lines.filter { $0.contains("fell with the pool") }.count == summary.deaths - summary.failed)
+        #expect(summary.deaths == 4 + summary.restarts)
+        #expect(summary.failed >= 7 && summary.jobs > 40)
+    }
 }

@@ -10,12 +10,19 @@ local WORKERS, SHOW = 4, "8s"
 
 local start = time.now()
 local function seconds() return time.now():sub(start):seconds() end
-local function say(text, ...) print(("[%4.1f s]  " .. text):format(seconds(), ...)) end
 
 local living = {}    -- pid of a worker → { id, born, job }
 local tally = {}     -- number of a worker → what happened to it
 local waiting = {}   -- jobs that nobody has yet
 local jobs, done, deaths = 0, 0, 0
+
+-- Each line of the demo shows the pool: ● a worker that waits, ◆ one with a job, ✗ one that is dead.
+local function say(text, ...)
+    local lamps = {}
+    for id = 1, WORKERS do lamps[id] = "✗" end
+    for _, worker in pairs(living) do lamps[worker.id] = worker.job and "◆" or "●" end
+    print(("%5.1f s  %s  %s"):format(seconds(), table.concat(lamps), text:format(...)))
+end
 
 for id = 1, WORKERS do tally[id] = { lives = 0, failed = 0, done = 0, longest = 0 } end
 
@@ -30,14 +37,13 @@ local function on_message(message)
         process.monitor(pid, { if_dead = "event" })
     elseif message:topic() == "result" and living[pid] then
         local worker = living[pid]
-        say("%s done by worker %d", worker.job, worker.id)
         worker.job = nil
         done = done + 1
         tally[worker.id].done = tally[worker.id].done + 1
     end
 end
 
--- A worker has ended. Its job is not lost: somebody else will get it.
+-- A worker has ended. If it had a job, that is not lost.
 local function on_death(event)
     local worker = living[event.from]
     living[event.from] = nil
@@ -51,7 +57,7 @@ local function on_death(event)
         record.failed = record.failed + 1
         say("worker %d FAILED after %.1f s: %s", worker.id, age, cause)
         if worker.job then
-            say("%s goes to somebody else", worker.job)
+            say("%s was in its hands: somebody else will get it", worker.job)
             table.insert(waiting, 1, worker.job)
         end
     end
@@ -95,10 +101,11 @@ end
 
 local function main()
     process.registry.register("demo")
+    say("a pool of %d workers; each of them will fail, one to four seconds after it began", WORKERS)
     local pool = assert(process.spawn_monitored("app.supervisor:pool", "app:processes", WORKERS))
 
     local inbox, events = process.inbox(), process.events()
-    local job_due, time_up = time.ticker("250ms"), time.after(SHOW)
+    local job_due, time_up = time.ticker("120ms"), time.after(SHOW)
     local pool_end
 
     while not pool_end or next(living) do
