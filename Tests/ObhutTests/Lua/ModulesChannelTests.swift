@@ -24,15 +24,15 @@ import Testing
         #expect(
             runMain(
                 """
-                local ch, log = channel.new(), {}
-                coroutine.spawn(function() for i = 1, 3 do ch:send(i) log[#log + 1] = "sent " .. i end ch:close() end)
+                local ch, sent, got = channel.new(), {}, {}
+                coroutine.spawn(function() for i = 1, 3 do ch:send(i) sent[i] = i end ch:close() end)
                 while true do
                   local v, ok = ch:receive()
                   if not ok then break end
-                  log[#log + 1] = "got " .. v
+                  got[#got + 1] = v
                 end
-                return #log
-                """) == .value("6"))
+                return {sent, got}
+                """) == .value("[[1,2,3],[1,2,3]]"))
     }
 
     @Test func closedChannelGivesWhatIsLeftThenFalse() {
@@ -55,7 +55,7 @@ import Testing
                 """
                 local ch, log, done = channel.new(), {}, channel.new(10)
                 for i = 1, 3 do
-                  coroutine.spawn(function(n) local v, ok = ch:receive() log[#log + 1] = n .. "=" .. tostring(v) .. "," .. tostring(ok) done:send(1) end, i)
+                  coroutine.spawn(function(n) local v, ok = ch:receive() log[n] = n .. "=" .. tostring(v) .. "," .. tostring(ok) done:send(1) end, i)
                 end
                 time = require("time") time.sleep("1ms")
                 ch:send("a") ch:send("b") ch:close()
