@@ -113,12 +113,19 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
 
     private func inspect(_ host: Host, now: Int64) {
         let hasWork = host.hasWork()
-        var longest: Worker?
+        var isHelpless = false
         host.withWorkers { worker in
-            if look(at: worker, of: host, hasWork: hasWork, now: now),
-                longest == nil || worker.watched.since < longest!.watched.since
-            {
-                longest = worker
+            if look(at: worker, of: host, hasWork: hasWork, now: now) { isHelpless = true }
+        }
+        // Only now: who used up the last spare worker may come after others that are longer in their step.
+        var longest: Worker?
+        if isHelpless {
+            host.withWorkers { worker in
+                if worker.core.pointee.stuck.load(ordering: .relaxed), !worker.watched.isOverrun,
+                    longest == nil || worker.watched.since < longest!.watched.since
+                {
+                    longest = worker
+                }
             }
         }
         // One at a time: the end of the first may free a worker for all.
