@@ -50,7 +50,7 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
         .target(name: "ObhutHeader"),
-        .target(name: "CObhut", cSettings: debugC),
+        .target(name: "CObhut", cSettings: debugC + [.define("NDEBUG", .when(configuration: .release))]),
         .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),

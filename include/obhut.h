@@ -281,7 +281,7 @@ obhut_status obhut_runtime_counters(obhut_runtime *runtime, obhut_counters *coun
 typedef uint64_t obhut_pid;
 
 /* Room for the text of any pid, with its closing NUL. */
-#define OBHUT_PID_TEXT_SIZE 544
+#define OBHUT_PID_TEXT_SIZE 320
 
 /* Writes the text of `pid`, "{app:processes|0x00004}", and a NUL, into `text` of `size`
  * bytes; OBHUT_PID_TEXT_SIZE are always enough. `*length`, if not NULL, gets its length.

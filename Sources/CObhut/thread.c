@@ -11,6 +11,9 @@
 
 __thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
 
+/* Bytes; of address space, not of memory. */
+enum { STACK_SIZE = 8 << 20 };
+
 struct start {
     void *(*body)(void *);
     void *argument;
@@ -41,8 +44,14 @@ int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) sigdelset(&blocked, open[i]);
     if (preemption_signal) sigdelset(&blocked, preemption_signal);
 
+    /* Not the limit that the host program happens to run under: Lua may nest 200 C calls,
+     * and coroutine.close counts on OBH_CLOSING_STACK (internal.h) besides. */
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    int result = pthread_create(thread, NULL, entry, start);
+    int result = pthread_create(thread, &attributes, entry, start);
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result) free(start);
     return result;

@@ -66,7 +66,9 @@ enum Interruption {
     }
 
     private static func arrived(_ number: Int32) {
-        guard request(.signal(number)), !stopping.load(ordering: .acquiring) else { leave(.signal(number)) }
+        // Read before the request: what it asks for may begin at once, on the main thread.
+        let isStopping = stopping.load(ordering: .acquiring)
+        guard request(.signal(number)), !isStopping else { leave(.signal(number)) }
         if isatty(STDERR_FILENO) == 1 { complainPlainly("\nobhut: stopping; once more to end at once") }
     }
 

@@ -60,7 +60,7 @@ struct Catalogue {
         for entry in entries { declare(entry, in: namespace, origin) }
     }
 
-    private static let nameRule = "1 to 255 letters, digits, '_', '-' or '.'"
+    private static let nameRule = "1 to 127 letters, digits, '_', '-' or '.'"
 
     private mutating func declare(_ node: YAMLNode, in namespace: String, _ origin: DocumentOrigin) {
         guard node.mapping != nil else {

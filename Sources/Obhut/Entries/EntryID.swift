@@ -35,12 +35,12 @@ struct EntryID: Hashable, Comparable, Sendable, CustomStringConvertible {
         (a.namespace, a.name) < (b.namespace, b.name)
     }
 
-    /// 1–255 ASCII letters, digits, `_`, `-`, `.`: an id stands inside a pid's text
-    /// (`{app:processes|0x00004}`), so it may hold none of the characters used there.
-    /// (`ProcessSystem.maximumPidText` counts on the 255.)
+    /// 1–127 ASCII letters, digits, `_`, `-`, `.`: an id stands inside a pid's text
+    /// (`{app:processes|0x00004}`), so it may hold none of the characters used there, and a
+    /// whole id has at most 255 bytes (`ProcessSystem.maximumPidText`).
     static func isValidPart(_ text: String) -> Bool {
         let bytes = text.utf8
-        guard (1...255).contains(bytes.count) else { return false }
+        guard (1...127).contains(bytes.count) else { return false }
         return bytes.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -175,9 +175,9 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
     }
 
-    /// Bytes that the text of any pid has room in: a host's id has at most 511
+    /// Bytes that the text of any pid has room in: a host's id has at most 255
     /// (`EntryID.isValidPart`), what stands around it 17.
-    static let maximumPidText = 543
+    static let maximumPidText = 319
 
     /// Writes the text of `pid`; `buffer` has room for `maximumPidText` bytes.
     @inline(__always)

@@ -319,7 +319,7 @@ import Testing
     // MARK: Pids
 
     @Test func aPidsTextIsReadBack() throws {
-        let long = String(repeating: "n", count: 255)
+        let long = String(repeating: "n", count: 127)
         let runtime = try CRuntime(
             """
             version: "1.0"

@@ -63,7 +63,7 @@ import Testing
             "a.yaml:4:10: 'entries' must be a list of entries, got a mapping",
         ])
         #expect(try faults(["a.yaml": "namespace: a b\nentries:\n- { name: h, kind: process.host, hots: 1 }\n"]) == [
-            "a.yaml:1:12: 'namespace' must be 1 to 255 letters, digits, '_', '-' or '.', got \"a b\"",
+            "a.yaml:1:12: 'namespace' must be 1 to 127 letters, digits, '_', '-' or '.', got \"a b\"",
             "a.yaml:3:34: unknown field 'hots' of process.host; did you mean 'host'?",
         ])
     }
@@ -93,10 +93,10 @@ import Testing
             "a.yaml:3:3: an entry must be a mapping, got \"x\"",
             "a.yaml:4:3: the entry has no 'kind'",
             "a.yaml:4:3: the entry has no 'name'",
-            "a.yaml:5:11: 'name' must be 1 to 255 letters, digits, '_', '-' or '.', got \"\"",
-            "a.yaml:6:11: 'name' must be 1 to 255 letters, digits, '_', '-' or '.', got 7: write \"7\"",
+            "a.yaml:5:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got \"\"",
+            "a.yaml:6:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got 7: write \"7\"",
             "a.yaml:6:20: unknown kind 'process.lau'; did you mean 'process.lua'?",
-            "a.yaml:7:11: 'name' must be 1 to 255 letters, digits, '_', '-' or '.', got \"a:b\"",
+            "a.yaml:7:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got \"a:b\"",
             "a.yaml:7:24: unknown kind 'thing'; the kinds are process.host, process.lua, function.lua, library.lua, registry.entry",
             "a.yaml:8:20: 'kind' must be a string, got a list",
             "a.yaml:9:20: kind 'process.service' is not supported by this version",
