@@ -8,6 +8,11 @@ VERSION := $(shell scripts/version)
 SOMAJOR := $(shell scripts/version ABI)
 # The part of make test that runs under the sanitizers is shortened by this factor; make sanitize runs it whole.
 SANITIZE_SCALE ?= 0.1
+# After how many instructions the second pass of make test-interrupted interrupts Lua; by itself, another number each time.
+INSTRUCTIONS ?= $(shell shuf -i 2-999 -n 1)
+
+# Those that run Lua in simulation.
+LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|SeedProgram|SeedPool|BadInput)Tests/
 
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
@@ -18,7 +23,7 @@ FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/l
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
 
-.PHONY: build setup demo test fresh-logs test-layers test-swift test-packaging test-command test-sanitized sanitize install uninstall clean help
+.PHONY: build setup demo test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -49,7 +54,7 @@ demo: build
 	build/bin/obhut exec examples/worker-pool demo:main
 
 ## test        every test there is
-test: fresh-logs test-layers test-packaging test-command test-sanitized test-swift
+test: fresh-logs test-layers test-packaging test-command test-sanitized test-interrupted test-swift
 	@scripts/test-summary
 
 # The summary at the end is of this run alone.
@@ -71,6 +76,12 @@ test-packaging: build
 ## test-command  the built command: output, errors, statuses, signals
 test-command: build
 	@Tests/Command/run
+
+## test-interrupted  the tests that run Lua, interrupted at every instruction and then at an interval drawn by chance
+test-interrupted: setup
+	@OBHUT_TEST_INSTRUCTIONS=1 scripts/swift-test interrupted-every-instruction -- --filter '$(LUA_SUITES)'
+	@set -- $(INSTRUCTIONS); echo "==> the interval is $$1: repeat it with make test-interrupted INSTRUCTIONS=$$1" && \
+		OBHUT_TEST_INSTRUCTIONS=$$1 scripts/swift-test interrupted-by-chance -- --filter '$(LUA_SUITES)'
 
 # Shortened, for make test.
 test-sanitized: setup

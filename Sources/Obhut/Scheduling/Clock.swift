@@ -11,6 +11,8 @@ final class Clock: Sendable {
 
     let isVirtual: Bool
     private let virtualNow = Atomic<Int64>(0)
+    /// How far the wall has been set away from where a virtual clock began.
+    private let wallShift = Atomic<Int64>(0)
 
     init(virtual: Bool) { isVirtual = virtual }
 
@@ -23,7 +25,9 @@ final class Clock: Sendable {
 
     /// Nanoseconds since 1970 on the wall clock.
     var wall: Int64 {
-        if isVirtual { return Clock.virtualEpoch + virtualNow.load(ordering: .relaxed) }
+        if isVirtual {
+            return Clock.virtualEpoch + virtualNow.load(ordering: .relaxed) + wallShift.load(ordering: .relaxed)
+        }
         return Clock.read(CLOCK_REALTIME)
     }
 
@@ -31,6 +35,12 @@ final class Clock: Sendable {
     func advance(to instant: Int64) {
         assert(isVirtual)
         if instant > now { virtualNow.store(instant, ordering: .relaxed) }
+    }
+
+    /// Sets the wall of a virtual clock forward or, below zero, back by so many nanoseconds, as an administrator does.
+    func moveWall(by nanoseconds: Int64) {
+        assert(isVirtual)
+        wallShift.add(nanoseconds, ordering: .relaxed)
     }
 
     @inline(__always)

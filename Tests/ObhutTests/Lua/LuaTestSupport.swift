@@ -108,7 +108,7 @@ final class LuaRun: @unchecked Sendable {  // `pid` is written before others kno
         table.initialize(
             to: obh_body(
                 start: { LuaBody.table.pointee.start($0) },
-                step: { LuaBody.table.pointee.step($0) },
+                step: { CheckedLuaBody.step($0) },
                 stop: { raw in
                     let process = ProcessPointer.from(raw!)
                     let key = LuaWorld.Key(system: ObjectIdentifier(process.system), pid: process.pid)
@@ -134,7 +134,7 @@ final class LuaRun: @unchecked Sendable {  // `pid` is written before others kno
 
 /// Runs one source to its end.
 func runLua(
-    _ source: String, interval: Int32? = 1000, method: String = "main", memory: Int = 64 << 20
+    _ source: String, interval: Int32? = testInstructions, method: String = "main", memory: Int = 64 << 20
 ) -> LuaEnd {
     let world = LuaWorld(interval: interval, memory: memory)
     let run = world.spawn(source, method: method)

@@ -5,7 +5,7 @@ import Testing
 /// LUA_API, "process", rule by rule.
 @Suite struct ModulesProcessTests {
     /// A world with some processes to act on.
-    private func world(seed: UInt64 = 1, interruptedEvery: Int32 = 1000) -> LuaHarness {
+    private func world(seed: UInt64 = 1, interruptedEvery: Int32 = testInstructions) -> LuaHarness {
         let world = LuaHarness(seed: seed, interruptedEvery: interruptedEvery)
         world.define("app:echo", "while true do local m = process.inbox():receive() process.send(m:from(), 'echo', m:payload()) end")
         world.define("app:returns", "return ...")

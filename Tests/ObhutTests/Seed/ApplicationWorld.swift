@@ -13,11 +13,12 @@ struct Drive: Sendable, CustomTestStringConvertible {
     static let real = Drive()
 
     /// Seeds with preemption at every instruction, and as many with an interval of the seed's own; `OBHUT_TEST_SEED`
-    /// chooses one.
+    /// chooses one, and `OBHUT_TEST_INSTRUCTIONS` the interval of all.
     static let simulated: [Drive] = {
         let chosen = getenv("OBHUT_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
         let seeds = chosen.map { $0...$0 } ?? 1...UInt64(max(2, 6 * testScale))
         return seeds.flatMap { seed -> [Drive] in
+            if getenv("OBHUT_TEST_INSTRUCTIONS") != nil { return [Drive(seed: seed, instructions: testInstructions)] }
             var random = RandomSource(seed: seed)
             return [Drive(seed: seed), Drive(seed: seed, instructions: Int32(2 + random.below(500)))]
         }
@@ -52,6 +53,7 @@ final class ApplicationWorld {
     private let portPid: Pid
     private var ends: [Pid: End] = [:]
     private let output: Lines
+    private let log = Lines()
     private let simulation: Simulation?
     private let files: TemporaryApplication?
 
@@ -96,10 +98,10 @@ final class ApplicationWorld {
     ///   - files: or its files, by their path; they are written to a temporary folder.
     ///   - services: starts what has `auto_start`, and not only the hosts.
     init(_ drive: Drive, folder: String? = nil, files: [String: String] = [:], services: Bool = false) throws {
-        let lines = Lines()
+        let (lines, log) = (Lines(), log)
         var configuration = RuntimeConfiguration()
         configuration.output = { text, _ in lines.append(text) }
-        configuration.log = { _, _ in }
+        configuration.log = { text, _ in log.append(text) }
         if let seed = drive.seed {
             configuration.simulated = true
             configuration.seed = seed
@@ -115,12 +117,14 @@ final class ApplicationWorld {
     }
 
     /// Stops the runtime; whatever has been printed can then be read.
-    func close() {
+    /// - Parameter timeout: nanoseconds; nil: as the application says.
+    func close(timeout: Int64? = 1_000_000_000) {
         runtime.closePort(portPid)
-        runtime.stop(timeout: 1_000_000_000)
+        runtime.stop(timeout: timeout)
     }
 
     var lines: [String] { output.all }
+    var logged: [String] { log.all }
 
     func text(of pid: Pid) -> String { runtime.system.text(of: pid) }
 

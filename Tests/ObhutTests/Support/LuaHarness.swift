@@ -1,4 +1,5 @@
 import CObhut
+import Glibc
 import Testing
 
 @testable import Obhut
@@ -26,7 +27,8 @@ enum LuaResult: Equatable, CustomStringConvertible {
 ///     world.define("app:echo", "local msg = process.inbox():receive() ...")
 ///     #expect(world.run("return 1 + 1") == .value("2"))
 ///
-/// The text of an entry is the body of its `main(...)`. Time is virtual, the order is given by the seed.
+/// The text of an entry is the body of its `main(...)`. Time is virtual, the order is given by the seed. Lua is interrupted
+/// every `testInstructions`, unless a test says otherwise.
 final class LuaHarness {
     let scheduler: Scheduler
     let system: ProcessSystem
@@ -39,7 +41,7 @@ final class LuaHarness {
     private let portPid: Pid
 
     init(
-        seed: UInt64 = 1, interruptedEvery instructions: Int32 = 1000, memory: Int = 64 << 20,
+        seed: UInt64 = 1, interruptedEvery instructions: Int32 = testInstructions, memory: Int = 64 << 20,
         _ adjust: (inout HostLimits) -> Void = { _ in }
     ) {
         if let fault = LuaLibrary.open() { fatalError(fault) }
@@ -84,7 +86,7 @@ final class LuaHarness {
         _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:]
     ) {
         definitions[id] = ProcessDefinition(
-            id: id, body: LuaBody.table,
+            id: id, body: CheckedLuaBody.table,
             program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main"))
     }
 
@@ -142,3 +144,27 @@ final class LuaHarness {
 
 /// Runs the body of a `main` in a world of its own.
 func runMain(_ body: String, seed: UInt64 = 1) -> LuaResult { LuaHarness(seed: seed).run(body) }
+
+/// After how many instructions Lua is interrupted where a test does not say; the passes of `make test-interrupted` set it.
+let testInstructions = getenv("OBHUT_TEST_INSTRUCTIONS").flatMap { Int32(String(cString: $0)) } ?? 1000
+
+/// Lua's body, with a look after each step that no Swift function was left without its return: a Lua error that had
+/// unwound through one would have taken its `in_host` along (F3).
+enum CheckedLuaBody {
+    nonisolated(unsafe) static let table: UnsafePointer<obh_body> = {  // written once, here
+        let lua = LuaBody.table.pointee
+        let table = UnsafeMutablePointer<obh_body>.allocate(capacity: 1)
+        table.initialize(
+            to: obh_body(start: lua.start, step: { CheckedLuaBody.step($0) }, stop: lua.stop, where: lua.where))
+        return UnsafePointer(table)
+    }()
+
+    static func step(_ raw: UnsafeMutableRawPointer?) -> Int32 {
+        let answer = LuaBody.table.pointee.step(raw)
+        let vm = ProcessPointer.from(raw!).pointee.bodyState?.assumingMemoryBound(to: obh_vm.self)
+        if let vm, vm.pointee.in_host != 0 {
+            Issue.record("a Lua error unwound through \(vm.pointee.in_host) Swift functions (F3)")
+        }
+        return answer
+    }
+}

@@ -73,11 +73,12 @@ final class RealRuntime: @unchecked Sendable {  // immutable
 
     @discardableResult
     func spawn(
-        by parent: Me? = nil, options: ProcessSystem.SpawnOptions = [], _ step: @escaping Step
+        by parent: Me? = nil, on other: Host? = nil, options: ProcessSystem.SpawnOptions = [],
+        _ step: @escaping Step
     ) -> Pid {
         let definition = ProcessDefinition(id: "test:real", body: RealRuntime.body, program: Program(step))
         return try! system.spawn(
-            definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0),
+            definition, on: other ?? host, arguments: UnsafeRawBufferPointer(start: nil, count: 0),
             parent: parent?.slot, options: options
         ).pid
     }
