@@ -51,8 +51,6 @@ void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size
 _Noreturn void obh_raise_uncatchable(obh_vm *vm, lua_State *L);
 /* Arms the hook on L so that it runs before the next instruction. Async-signal-safe, and legal in the allocator. */
 void obh_arm(lua_State *L);
-/* Says what the process dies of if it has gone over its limit; 1 if so. Collects garbage first. */
-int obh_memory_exceeded(obh_vm *vm, lua_State *L);
 
 /* Whether what runs on this VM has to stop now: asked by every trampoline. */
 static inline int obh_must_stop(const obh_vm *vm) {

@@ -171,6 +171,9 @@ int obh_step_fiber(obh_vm *vm, struct lua_State *fiber);
 /* Whether the function that runs on L may answer OBH_BLOCK. Asked before a wait is registered. */
 int obh_can_block(obh_vm *vm, struct lua_State *L);
 
+/* Says what the process dies of if it has gone over its limit; 1 if so. Collects garbage first (F4). */
+int obh_memory_exceeded(obh_vm *vm, struct lua_State *L);
+
 /* Names the function that runs, as `obh_body.where` asks for it. */
 size_t obh_vm_where(obh_vm *vm, char *text, size_t size);
 

@@ -243,9 +243,12 @@ struct LuaProcess {
         return false
     }
 
-    /// From now on only `main` runs.
+    /// From now on only `main` runs. What the others were loading nobody will finish: a variable that is
+    /// closed may require it once more.
     private mutating func unwind() {
         unwinding = true
+        let main = main
+        modules.loading.removeAll { $0.fiber != main }
         main.pointee.ticket &+= 1
         readyHead = nil
         readyTail = nil

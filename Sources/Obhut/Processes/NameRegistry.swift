@@ -13,10 +13,24 @@ import Synchronization
 final class NameRegistry: @unchecked Sendable {  // all state is guarded by `lock`
     static let maximumLength = 255  // bytes
 
+    /// A name is its bytes: Swift's own strings are equal if they only look the same ("é" has two forms).
+    private struct Key: Hashable {
+        let name: String
+
+        init(_ name: String) { self.name = name }
+
+        static func == (a: Key, b: Key) -> Bool { a.name.utf8.elementsEqual(b.name.utf8) }
+
+        func hash(into hasher: inout Hasher) {
+            var name = name
+            name.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
     private unowned let table: ProcessTable
     private let lock = Lock()
-    private var pids: [String: Pid] = [:]  // guarded by lock
-    private var names: [Pid: [String]] = [:]  // guarded by lock
+    private var pids: [Key: Pid] = [:]  // guarded by lock
+    private var names: [Pid: [Key]] = [:]  // guarded by lock
 
     init(table: ProcessTable) { self.table = table }
 
@@ -25,7 +39,8 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
     enum Outcome { case done, taken, notFound }
 
     func register(_ name: String, for pid: Pid) -> Outcome {
-        lock.with {
+        let name = Key(name)
+        return lock.with {
             // Set in vain where nothing is registered, or even for the slot's next life: the
             // end then looks here once and finds nothing.
             guard let slot = table.living(pid) else { return .notFound }
@@ -43,19 +58,20 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
     }
 
     func lookup(_ name: String) -> Pid? {
-        guard let pid = lock.with({ pids[name] }), table.living(pid) != nil else { return nil }
+        guard let pid = lock.with({ pids[Key(name)] }), table.living(pid) != nil else { return nil }
         return pid
     }
 
     func unregister(_ name: String) -> Bool {
-        lock.with {
+        let name = Key(name)
+        return lock.with {
             guard let pid = pids[name] else { return false }
             removeLocked(name, of: pid)
             return table.living(pid) != nil
         }
     }
 
-    private func removeLocked(_ name: String, of pid: Pid) {
+    private func removeLocked(_ name: Key, of pid: Pid) {
         pids[name] = nil
         names[pid]?.removeAll { $0 == name }
         if names[pid]?.isEmpty == true { names[pid] = nil }
@@ -68,7 +84,12 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
         }
     }
 
+    /// What `bytes` name; nothing if they are no text.
+    func lookup(_ bytes: UnsafeRawBufferPointer) -> Pid? {
+        isValidUTF8(bytes) ? lookup(String(decoding: bytes, as: UTF8.self)) : nil
+    }
+
     func names(of pid: Pid) -> [String] {
-        table.living(pid) == nil ? [] : lock.with { names[pid] ?? [] }
+        table.living(pid) == nil ? [] : lock.with { (names[pid] ?? []).map(\.name) }
     }
 }

@@ -225,7 +225,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     @inline(__always)
     func resolve(_ text: UnsafeBufferPointer<UInt8>) -> Pid? {
         if text.first == UInt8(ascii: "{") { return pid(fromText: text) }
-        return names.lookup(String(decoding: text, as: UTF8.self))
+        return names.lookup(UnsafeRawBufferPointer(text))
     }
 
     // MARK: Counting lives

@@ -129,6 +129,21 @@ import Testing
         #expect(world.result(of: c).description.contains("memory limit"))
     }
 
+    @Test func decodingBesideGarbageFitsIntoTheLimit_F4() {
+        // 1.8 of 2 MiB are in use when the value is there; the rest of what it takes is garbage of the one before.
+        #expect(
+            LuaHarness(memory: 2 << 20).run(
+                """
+                local t, n = {}, 0
+                for i = 1, 4000 do t[i] = ("k"):rep(200) .. i end
+                process.send(process.pid(), "t", t)
+                t = nil
+                local message = process.inbox():receive()
+                for i = 1, 20 do n = n + #message:payload():data() end
+                return n
+                """) == .value("80000"))
+    }
+
     @Test func randomValuesSurviveTheRoundTrip() {
         // The program makes random trees, sends them, and compares the text of both.
         let result = LuaHarness(seed: 5).run(

@@ -92,4 +92,42 @@ import Testing
                 return {out:receive(), out:receive(), out:receive(), require("bad")}
                 """, imports: ["bad": bad]) == .value("[[false,1],[false,2],[true,true],true]"))
     }
+
+    @Test func librariesThatYieldToTheProgramAreNotMistakenForEachOther() {
+        let a = LuaHarness.unit("app.lib:a", "coroutine.yield() return 'A'")
+        let b = LuaHarness.unit("app.lib:b", "coroutine.yield() return 'B'")
+        #expect(
+            LuaHarness().run(
+                """
+                local first = coroutine.create(function() return require("a") end)
+                local second = coroutine.create(function() return require("b") end)
+                coroutine.resume(first) coroutine.resume(second)
+                local _, x = coroutine.resume(first)
+                local _, y = coroutine.resume(second)
+                return {x, y, require("a"), require("b")}
+                """, imports: ["a": a, "b": b]) == .value(#"["A","B","A","B"]"#))
+    }
+
+    @Test func libraryOfADroppedFiberIsLoadedAgainWhereVariablesAreClosed_P7() {
+        let world = LuaHarness()
+        let slow = LuaHarness.unit("app.lib:slow", "require('time').sleep('1s') return 'loaded'", ["time"])
+        #expect(
+            world.run(
+                """
+                local time = require("time")
+                local v <close> = setmetatable({}, {__close = function() print(require("slow")) end})
+                coroutine.spawn(function() require("slow") end)
+                coroutine.spawn(function() time.sleep("5ms") error("x", 0) end)
+                time.sleep("1m")
+                """, imports: ["slow": slow]) == .error("x"))
+        #expect(world.lines == ["loaded"])
+    }
+
+    @Test func protectedRequireOfALibraryAsksForItsOwnModules_F6() {
+        let library = LuaHarness.unit(
+            "app.lib:optional", "local ok, time = pcall(require, 'time') return {ok, ok and time.SECOND or time}", ["time"])
+        #expect(
+            LuaHarness().run("return require('optional')", modules: [], imports: ["optional": library])
+                == .value("[true,1000000000]"))
+    }
 }

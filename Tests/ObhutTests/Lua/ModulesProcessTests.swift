@@ -482,6 +482,26 @@ import Testing
                     #"[true,true,"app:sleeps","app:processes","waiting",1,1,0,2.0,true,"process not found: {app:processes|0xfffff}"]"#))
     }
 
+    @Test func namesAreBytes_P3() {
+        #expect(
+            run(
+                #"""
+                local r = process.registry
+                r.register("\u{e9}") r.register("\u{fffd}")
+                return {r.lookup("e\u{301}") == nil, process.send("e\u{301}", "t") == nil, process.send("\xff", "t") == nil,
+                  r.register("e\u{301}"), r.unregister("\u{e9}"), r.lookup("e\u{301}") == process.pid(), process.send("\u{fffd}", "t")}
+                """#) == .value("[true,true,true,true,true,true,true]"))
+    }
+
+    @Test func deadlineBeyondTheCalendarIsItsLastMoment_C1() {
+        #expect(
+            run(
+                """
+                process.cancel(process.pid(), "2562047h")
+                return process.events():receive().deadline
+                """) == .value(#""2262-04-11T23:47:16.854775807Z""#))
+    }
+
     @Test func eventConstants() {
         #expect(
             run("return {process.event.EXIT, process.event.LINK_DOWN, process.event.CANCEL}")

@@ -170,7 +170,7 @@ extension ProcessSystem {
     @inline(__always)
     func destination(_ bytes: UnsafeRawBufferPointer) -> Pid? {
         if bytes.first == UInt8(ascii: "{") { return anyPid(fromText: bytes) }
-        return names.lookup(String(decoding: bytes, as: UTF8.self))
+        return names.lookup(bytes)
     }
 }
 

@@ -79,13 +79,11 @@ private struct LuaDecoder {
         }
     }
 
-    /// Whether the process's memory allows more. If not it has to end, although what was built so far is
-    /// garbage in a moment: the program would take the nil for the value.
+    /// Whether the process's memory allows more, its garbage collected. If not it has to end, although what was
+    /// built so far is garbage in a moment: the program would take the nil for the value.
     @inline(__always)
     private func mayGrow() -> Bool {
-        if vm.pointee.arena.used <= vm.pointee.arena.limit { return true }
-        vm.pointee.kill = UInt8(OBH_KILL_MEMORY)
-        return false
+        vm.pointee.arena.used <= vm.pointee.arena.limit || obh_memory_exceeded(vm, L) == 0
     }
 
     private func mayNest(_ depth: Int) -> Bool {

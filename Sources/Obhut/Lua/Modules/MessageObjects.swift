@@ -179,8 +179,9 @@ func pushEvent(_ vm: VMPointer, _ L: LuaState, _ signal: SignalPointer) {
     if signal.pointee.kind == .cancel {
         push(L, "pid.cancel")
         setField(L, "kind")
-        let wall = system.clock.wall &+ (Int64(bitPattern: signal.pointee.a) &- system.clock.now)
-        push(L, formatRFC3339(unixNanoseconds: wall))
+        let left = Int64(bitPattern: signal.pointee.a) &- system.clock.now
+        let (wall, overflow) = system.clock.wall.addingReportingOverflow(left)
+        push(L, formatRFC3339(unixNanoseconds: overflow ? .max : wall))
         setField(L, "deadline")
         return
     }

@@ -99,7 +99,7 @@ func callRegistryRegister(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_registry_lookup")
 func callRegistryLookup(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let bytes = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
-    guard isValidUTF8(bytes), let pid = vm.system.names.lookup(String(decoding: bytes, as: UTF8.self)) else {
+    guard let pid = vm.system.names.lookup(bytes) else {
         return failure(L, "name not registered")
     }
     push(L, pid, vm.system)

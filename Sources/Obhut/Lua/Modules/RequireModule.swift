@@ -6,7 +6,8 @@ import CObhut
 // runs once in a process and may block; whoever asks for it meanwhile waits for it. When it fails, its error
 // goes to the one who asked, and the next one runs it again.
 
-/// A library whose chunk is running.
+/// A library whose chunk is running. Which one a chunk belongs to is told by the stack that it runs on, not by
+/// the fiber: a fiber may have several on their way, each in a coroutine that the program has put aside.
 struct LibraryLoad {
     let id: String
     /// Who runs it.
@@ -41,29 +42,29 @@ func callRequire(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 @_cdecl("obh_resume_require")
 func resumeRequire(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    // The name alone: it has waited for another fiber's. (See `requireLibrary` for what lies above it.)
+    if obh_lua_gettop(L) == 1 { return callRequire(vm, L) }
     let lua = vm.lua
-    let fiber = lua.pointee.current.unsafelyUnwrapped
-    guard let index = lua.pointee.modules.loading.lastIndex(where: { $0.fiber == fiber }) else {
-        // It has waited for another fiber's.
-        return callRequire(vm, L)
-    }
-    let load = lua.pointee.modules.loading.remove(at: index)
-    for ticket in load.waiting {
-        ticket.fiber.pointee.wait.outcome = .again
-        lua.pointee.ready(ticket)
+    let id = textArgument(L, 2)
+    if let index = lua.pointee.modules.loading.firstIndex(where: { $0.id == id }) {
+        let load = lua.pointee.modules.loading.remove(at: index)
+        for ticket in load.waiting where lua.pointee.isWaiting(ticket) {
+            ticket.fiber.pointee.wait.outcome = .again
+            lua.pointee.ready(ticket)
+        }
     }
     if vm.pointee.call_failed != 0 { return Int32(OBH_RAISE) }
-    // Above the name lie the chunk's results; one that returns nothing gives true, as in Lua.
-    obh_lua_settop(L, 2)
-    if obh_lua_type(L, 2) == Int32(OBH_TNIL) {
+    // A chunk that returns nothing gives true, as in Lua.
+    obh_lua_settop(L, 3)
+    if obh_lua_type(L, 3) == Int32(OBH_TNIL) {
         obh_lua_pop(L, 1)
         obh_lua_pushboolean(L, 1)
     }
     pushLibraries(L)
-    push(L, load.id)
     obh_lua_pushvalue(L, 2)
+    obh_lua_pushvalue(L, 3)
     obh_lua_rawset(L, -3)
-    obh_lua_settop(L, 2)
+    obh_lua_settop(L, 3)
     return 1
 }
 
@@ -83,6 +84,8 @@ private func requireLibrary(_ vm: VMPointer, _ L: LuaState, _ library: LuaUnit) 
         lua.pointee.modules.loading[index].waiting.append(lua.beginWait())
         return Int32(OBH_BLOCK)
     }
+    // Name, id, chunk, argument: the chunk's results will lie above the id.
+    push(L, library.id)
     if obh_lua_loadcode(L, library.code, library.codeSize, library.chunkName) != 0 { return Int32(OBH_RAISE) }
     lua.pointee.modules.loading.append(LibraryLoad(id: library.id, fiber: fiber))
     obh_lua_pushvalue(L, 1)
@@ -97,12 +100,18 @@ private func pushLibraries(_ L: LuaState) {
     obh_lua_rawsetp(L, registryIndex, RegistryKey.libraries)
 }
 
-/// The source that the calling function stands in; the process's own where that cannot be told.
+/// The source that the calling function stands in; the process's own where that cannot be told. A function of
+/// C stands in none: with `pcall(require, name)` it is who calls `pcall`.
 private func caller(_ vm: VMPointer, _ L: LuaState) -> LuaUnit {
     let main = vm.program.unit
     if main.imports.isEmpty { return main }
     let place = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
-        let count = obh_lua_where(L, 1, text.baseAddress, 256)
+        var count = 0
+        var level: Int32 = 1
+        while count == 0 && level <= 8 {
+            count = obh_lua_where(L, level, text.baseAddress, 256)
+            level += 1
+        }
         return String(
             decoding: UnsafeRawBufferPointer(start: text.baseAddress, count: min(count, 255)), as: UTF8.self)
     }
