@@ -134,4 +134,16 @@ import Testing
                 return "never"
                 """) == .value("9"))
     }
+
+    @Test func tickSaysWhenItFiredNotWhenItWasRead_T1() {
+        #expect(
+            runMain(
+                """
+                local time = require("time")
+                local start, channel = time.now(), time.after("10ms")
+                time.sleep("60ms")
+                local tick = channel:receive()
+                return {tick:sub(start):milliseconds(), (tick:unix_nano() - start:unix_nano()) // 1000000}
+                """) == .value("[10,10]"))
+    }
 }

@@ -113,8 +113,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
 
     private func tryReceiveTick(_ L: LuaState, _ record: ChannelPointer) -> Received {
         guard hasTick(record) else { return .nothing }
-        let system = pointee.vm.system
-        pushInstant(L, wall: record.pointee.firedAt, monotonic: system.clock.now)
+        pushInstant(L, wall: record.pointee.firedAt, monotonic: record.pointee.firedAtMonotonic)
         record.pointee.firedAt = 0
         return .value
     }

@@ -49,6 +49,8 @@ struct ChannelRecord {
     var period: Int64 = 0
     /// Timers and tickers: wall clock when it fired and was not read yet; 0: it did not.
     var firedAt: Int64 = 0
+    /// The monotonic clock at that moment.
+    var firedAtMonotonic: Int64 = 0
 
     var receivers = WaitList()
     var senders = WaitList()

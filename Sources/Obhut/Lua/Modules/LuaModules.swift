@@ -153,7 +153,10 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
             return freeRecord(record)
         }
         // A tick that nobody has read stays the only one, as in Go.
-        if record.pointee.firedAt == 0 { record.pointee.firedAt = process.system.clock.wall }
+        if record.pointee.firedAt == 0 {
+            record.pointee.firedAt = process.system.clock.wall
+            record.pointee.firedAtMonotonic = now
+        }
         if record.pointee.kind == .ticker {
             let period = record.pointee.period
             let missed = (now &- deadline) / period
