@@ -212,7 +212,7 @@ extension ProcessSystem {
         // Published: from here on others may send to it, and a worker may run it.
         child.pointee.signals.open(serial: pid.serial)
         child.pointee.runnable.set(serial: pid.serial, .queued)
-        child.runnable.enqueue()
+        host.enqueueNew(child.runnable)
         return Spawned(pid: pid, inquiry: inquiry)
     }
 }

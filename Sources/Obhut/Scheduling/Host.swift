@@ -18,7 +18,8 @@ struct HostLimits: Sendable {
 ///
 /// Order of choice of a free worker: the urgent lane; its own queue of the woken; the
 /// injector (what other threads woke); after every `turn` woken ones, and when none is
-/// left, one of the interrupted; at last it robs its siblings. Then it sleeps.
+/// left, in turns one that is new and one that was interrupted; at last it robs its
+/// siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
 /// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
@@ -44,6 +45,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     let injector = RunQueue()
     let urgent = RunQueue()
+    /// Those that have not run yet.
+    let fresh = RunQueue()
 
     private let lock = Lock()
     private let wakeUp = Condition()
@@ -175,6 +178,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         wakeSleeper()
     }
 
+    /// A runnable at the beginning of its life. Any thread.
+    ///
+    /// It is not woken: nobody waits for its answer yet. Among the woken, a thousand new ones
+    /// that compute would take a slice each before anybody else had a turn (H2).
+    func enqueueNew(_ runnable: RunnablePointer) {
+        if let simulation = scheduler.simulation { return simulation.add(runnable) }
+        fresh.push(runnable)
+        // As in `enqueue`.
+        if !isOwnWorker || fresh.count > 1 { wakeSleeper() }
+    }
+
+    /// Whether this thread is a worker of this host.
+    private var isOwnWorker: Bool {
+        WorkerCore.current?.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque()
+    }
+
     /// A runnable that was interrupted; only from its worker.
     func enqueueInterrupted(_ runnable: RunnablePointer) {
         if let simulation = scheduler.simulation { return simulation.addInterrupted(runnable) }
@@ -185,13 +204,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if let simulation = scheduler.simulation { return simulation.add(runnable) }
         urgent.push(runnable)
         // As in `enqueue`: this worker looks there first as soon as its present step is over.
-        if let worker = WorkerCore.current,
-            worker.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),
-            urgent.count <= 1
-        {
-            return
-        }
-        wakeSleeper()
+        if !isOwnWorker || urgent.count > 1 { wakeSleeper() }
     }
 
     @inline(__always)
@@ -231,7 +244,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private func chooseFairly(for worker: WorkerPointer) -> RunnablePointer? {
         if worker.pointee.streak >= Host.turn {
             worker.pointee.streak = 0
-            if let runnable = takeInterrupted(worker) { return runnable }
+            if let runnable = takeUnwoken(worker) { return runnable }
         }
         if worker.pointee.sinceInjector >= 61 {
             worker.pointee.sinceInjector = 0
@@ -246,8 +259,17 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             return runnable
         }
         worker.pointee.streak = 0
-        if let runnable = takeInterrupted(worker) { return runnable }
+        if let runnable = takeUnwoken(worker) { return runnable }
         return rob(for: worker)
+    }
+
+    /// A new one and an interrupted one in turns.
+    private func takeUnwoken(_ worker: WorkerPointer) -> RunnablePointer? {
+        worker.pointee.isTurnOfNew.toggle()
+        if worker.pointee.isTurnOfNew {
+            return take(from: fresh) ?? takeInterrupted(worker)
+        }
+        return takeInterrupted(worker) ?? take(from: fresh)
     }
 
     private func takeInterrupted(_ worker: WorkerPointer) -> RunnablePointer? {
@@ -297,11 +319,14 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
                     if tickets > 0 { wakeUp.signal() }
                     return true
                 }
-                if hasWork() { return true }
+                // A ticket is taken with the work it was given for: one left behind would
+                // keep the next wake-up from a sibling that sleeps on (`wakeSleeperLocked`).
+                // Whoever was signalled in its stead looks for work all the same.
                 if tickets > 0 {
                     tickets -= 1
                     return true
                 }
+                if hasWork() { return true }
                 wakeUp.wait(lock)
             }
             return false
@@ -312,7 +337,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Whether any queue of this host has an entry.
     func hasWork() -> Bool {
-        if !urgent.isEmpty || !injector.isEmpty { return true }
+        if !urgent.isEmpty || !injector.isEmpty || !fresh.isEmpty { return true }
         var found = false
         withWorkers { worker in
             if worker.core.pointee.queue.count > 0 { found = true }

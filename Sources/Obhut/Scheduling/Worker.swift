@@ -27,6 +27,8 @@ struct WorkerCore: ~Copyable {
 
     /// Woken runnables run since an interrupted one was given its turn (H2).
     var streak = 0
+    /// Whose turn it was last among those that were not woken.
+    var isTurnOfNew = false
     /// Steps since the injector was looked at first.
     var sinceInjector = 0
     var random: RandomSource
