@@ -32,7 +32,7 @@ enum SeedFiles {
         var files: [String: String] = [:]
         for path in try FileManager.default.subpathsOfDirectory(atPath: root + "/app") {
             var isFolder: ObjCBool = false
-            FileManager.default.fileExists(atPath: root + "/app/" + path, isDirectory: &isFolder)
+            _ = FileManager.default.fileExists(atPath: root + "/app/" + path, isDirectory: &isFolder)
             if !isFolder.boolValue { files[path] = try text("app/" + path) }
         }
         return files
