@@ -118,10 +118,10 @@ import Testing
             return .end
         }
         #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
-        // Without the first turns, when the four begin, and the last, when the two have ended.
-        let runs = order.all.joined().split(omittingEmptySubsequences: false) { $0 != "w" }.map(\.count).dropFirst(3).dropLast(4)
+        // Without the first turns, when the four begin one by one as new ones, and the last, when the two have ended.
+        let runs = order.all.joined().split(omittingEmptySubsequences: false) { $0 != "w" }.map(\.count).dropFirst(8).dropLast(4)
         #expect(runs.count > 200 && runs.allSatisfy { $0 == 8 }, "\(Set(runs))")
-        let turns = order.all.filter { $0 != "w" }.dropFirst(3).dropLast(4)
+        let turns = order.all.filter { $0 != "w" }.dropFirst(8).dropLast(4)
         #expect(zip(turns, turns.dropFirst()).allSatisfy { $0 != $1 })
         runtime.close()
     }
