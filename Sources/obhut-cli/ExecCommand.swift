@@ -22,6 +22,9 @@ struct ExecCommand: ParsableCommand {
               obhut exec --host app:small shop app:report
             """)
 
+    /// Nanoseconds that processes which outlive the one that was run have to end by themselves.
+    private static let leftoverTime: Int64 = 1_000_000_000
+
     @Option(help: "The process host to run it on; needed if the application has several.")
     var host: String?
 
@@ -79,7 +82,8 @@ struct ExecCommand: ParsableCommand {
             application.stop()
             throw ExitStatus.misuse
         }
-        application.stop()
+        // What outlives the process that was run is left over; an interruption is an order to stop.
+        application.stop(within: Interruption.status == nil ? ExecCommand.leftoverTime : -1)
 
         // Said last, when nothing prints any more.
         switch outcome {

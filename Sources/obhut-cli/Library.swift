@@ -64,10 +64,11 @@ final class Application {
     }
 
     /// Stops everything in its order, each part within its own deadline.
-    func stop() {
+    /// - Parameter timeout: nanoseconds for the polite part; negative: what the application says.
+    func stop(within timeout: Int64 = -1) {
         Interruption.stopsInOrder()
         do {
-            try attempt { obhut_runtime_stop(runtime, -1, $0) }
+            try attempt { obhut_runtime_stop(runtime, timeout, $0) }
         } catch {
             complain(error.text)
         }

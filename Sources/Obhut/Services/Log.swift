@@ -33,7 +33,7 @@ final class Log: Sendable {
     func died(_ process: ProcessPointer, _ reason: ExitReason) {
         var text = "\(process.pointee.definition?.id ?? "port") \(process.pidText) failed: \(reason.text)"
         if reason.origin != process.pid && reason.origin != .none {
-            text += " (began at \(process.system.text(of: reason.origin)), \(reason.hops) links away)"
+            text += " (began at \(process.system.text(of: reason.origin)), \(reason.hops) \(reason.hops == 1 ? "link" : "links") away)"
         }
         if let traceback = reason.traceback { text += "\n" + traceback }
         write(.error, text)

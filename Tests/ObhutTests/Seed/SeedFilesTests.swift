@@ -3,7 +3,7 @@ import Testing
 
 @testable import Obhut
 
-/// The programs are what was asked for, line by line.
+/// The programs that run are the given ones, line by line.
 @Suite struct SeedFilesTests {
     /// Each snippet, the file it stands in, and what that file returns.
     static let programs = [

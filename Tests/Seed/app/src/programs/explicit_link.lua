@@ -1,6 +1,7 @@
 -- Plays the two others in "explicit linking": has a linker (the program under test) link itself to a target, and then
 -- the target end in the way `how` names ("fail", "return", or "dead": it ended before there could be a link).
 local function main(how)
+    how = how or "fail"
     local target = assert(process.spawn("app.workers:target", "app:processes"))
     local linker = assert(process.spawn("app.workers:linker", "app:processes"))
     if how == "dead" then
