@@ -65,6 +65,7 @@ enum { OBH_CLOSING_STACK = 256 * 1024 };
 
 /* ---- coroutine.c, sandbox.c, trampolines.c ------------------------------------------- */
 
+int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation */
 void obh_open_coroutine(lua_State *L);  /* pushes the library */
 /* Makes the globals; may raise. */
 void obh_open_sandbox(lua_State *L, const obh_vm_options *options);

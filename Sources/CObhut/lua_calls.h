@@ -19,7 +19,7 @@
     X(lua_getiuservalue) X(lua_setfield) X(lua_rawset) X(lua_rawseti) X(lua_rawsetp) X(lua_setmetatable) \
     X(lua_setiuservalue) X(lua_callk) X(lua_pcallk) X(lua_load) X(lua_dump) X(lua_yieldk) X(lua_resume) \
     X(lua_status) X(lua_isyieldable) X(lua_gc) X(lua_error) X(lua_next) X(lua_concat) X(lua_getstack) \
-    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_close) X(lua_version) X(luaL_checktype) X(luaL_checkany) X(luaL_checkinteger) \
+    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_close) X(lua_version) X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_checkinteger) \
     X(luaL_checknumber) X(luaL_checklstring) X(luaL_optlstring) X(luaL_argerror) X(luaL_typeerror) \
     X(luaL_where) X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaL_checkversion_) X(luaL_ref) \
     X(luaL_getsubtable) X(luaopen_base) X(luaopen_string) X(luaopen_table) X(luaopen_math) X(luaopen_utf8) \
@@ -103,6 +103,7 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_version (obh_lua.lua_version)
 #define luaL_checktype (obh_lua.luaL_checktype)
 #define luaL_checkany (obh_lua.luaL_checkany)
+#define luaL_getmetafield (obh_lua.luaL_getmetafield)
 #define luaL_checkinteger (obh_lua.luaL_checkinteger)
 #define luaL_checknumber (obh_lua.luaL_checknumber)
 #define luaL_checklstring (obh_lua.luaL_checklstring)

@@ -199,7 +199,7 @@ void obh_open_sandbox(lua_State *L, const obh_vm_options *options) {
     set_function(L, "xpcall", base_xpcall);
     set_function(L, "setmetatable", base_setmetatable);
     wrap_function(L, "load", base_load);
-    /* `pairs` and `next` in sorted order, for simulation (T2), would be put in here. */
+    if (options->sorted_pairs) set_function(L, "pairs", obh_sorted_pairs);
     publish(L, "_G");
 
     open_library(L, luaopen_string, "string");

@@ -134,6 +134,7 @@ typedef struct obh_vm {
 typedef struct obh_vm_options {
     size_t memory_limit; /* bytes; 0: none */
     int32_t count_interval;
+    int32_t sorted_pairs; /* `pairs` in an order that does not change from run to run (T2) */
     uint64_t seed[2]; /* math.random (T2) */
     const void *code;
     size_t code_size;

@@ -25,6 +25,7 @@ enum LuaBody {
         var options = obh_vm_options()
         options.memory_limit = definition.memoryLimit ?? process.host?.limits.processMemory ?? 0
         options.count_interval = process.system.scheduler.instructionsBetweenHooks
+        options.sorted_pairs = process.system.scheduler.simulation == nil ? 0 : 1
         options.seed = (random(process), random(process))
         options.code = program.unit.code
         options.code_size = program.unit.codeSize
