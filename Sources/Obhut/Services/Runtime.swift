@@ -240,6 +240,12 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
     }
 
+    /// Taken and not copied: the dictionary's storage is then nobody else's.
+    private func takePortsLocked() -> [Pid: Port] {
+        defer { ports = [:] }
+        return ports
+    }
+
     func closePort(_ pid: Pid) {
         lock.with { ports.removeValue(forKey: pid) }?.end(pid)
     }
@@ -280,7 +286,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             for pid in livingPids() { _ = system.terminate(pid, from: .none) }
             wait(until: scheduler.clock.now + 100_000_000) { system.aliveCount == 0 }
         }
-        for (pid, port) in lock.with({ ports }) { port.end(pid) }
+        for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
         for host in directory.hosts.values { host.stop() }
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
