@@ -62,28 +62,29 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// - Returns: false if `pid` has ended or never was; the signal has been released then.
     @inline(__always)
     func deliver(_ signal: SignalPointer, to pid: Pid) -> Bool {
-        guard pid.node == 0, let slot = table.slot(pid.slot),
-            slot.pointee.runnable.serial == pid.serial,
-            slot.pointee.signals.push(signal, serial: pid.serial)
-        else {
-            signal.release()
-            return false
-        }
+        guard let slot = push(signal, to: pid) else { return false }
         slot.runnable.wake(serial: pid.serial)
         return true
     }
 
     /// The same for what may end the receiver: it does not wait in a run queue (D4).
     func deliverUrgently(_ signal: SignalPointer, to pid: Pid) -> Bool {
+        guard let slot = push(signal, to: pid) else { return false }
+        slot.runnable.wakeUrgently(serial: pid.serial)
+        return true
+    }
+
+    /// Nil if `pid` has ended or never was; the signal has been released then.
+    @inline(__always)
+    private func push(_ signal: SignalPointer, to pid: Pid) -> ProcessPointer? {
         guard pid.node == 0, let slot = table.slot(pid.slot),
             slot.pointee.runnable.serial == pid.serial,
             slot.pointee.signals.push(signal, serial: pid.serial)
         else {
             signal.release()
-            return false
+            return nil
         }
-        slot.runnable.wakeUrgently(serial: pid.serial)
-        return true
+        return slot
     }
 
     enum SendOutcome { case sent, notFound, full }
