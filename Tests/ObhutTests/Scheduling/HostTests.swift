@@ -157,6 +157,52 @@ import Testing
         runtime.close()
     }
 
+    /// Nobody waits for those that have not run yet: a thousand of them do not stand before one that was woken.
+    @Test func aWokenOneDoesNotWaitForThoseThatAreNew_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let order = SharedList()
+        runtime.spawn { me in
+            let echo = runtime.spawn(by: me) { me in
+                while let signal = me.next() {
+                    order.append("woken")
+                    me.send(signal.pointee.from)
+                    signal.release()
+                }
+                return .wait
+            }
+            var answers = 0
+            runtime.spawn(by: me) { me in
+                while let signal = me.next() {
+                    signal.release()
+                    answers += 1
+                }
+                switch answers {
+                case 0: me.send(echo)
+                case 1:
+                    // The other one is idle by now: it answered. Its next message comes behind these.
+                    for _ in 0..<100 {
+                        runtime.spawn(by: me) { _ in
+                            order.append("new")
+                            return .end
+                        }
+                    }
+                    me.send(echo)
+                default:
+                    _ = runtime.system.terminate(echo, from: me.slot.pid)
+                    return .end
+                }
+                return .wait
+            }
+            return .end
+        }
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        let turns = order.all
+        #expect(turns.count == 102 && turns.first == "woken")
+        // One of them may have the turn that is due after 8 woken ones.
+        #expect(turns.dropFirst().prefix(2).contains("woken"), "\(turns.prefix(20))")
+        runtime.close()
+    }
+
     // MARK: Siblings, and sleep (H4)
 
     /// What a step enqueues and then waits for can only be run by a sibling.
