@@ -66,9 +66,35 @@ static inline void *take_free(obh_arena *arena, size_t n) {
     return block;
 }
 
-void obh_arena_init(obh_arena *arena, size_t limit) {
+void obh_arena_init(obh_arena *arena) {
     memset(arena, 0, sizeof *arena);
-    arena->limit = limit ? limit : SIZE_MAX;
+    arena->limit = SIZE_MAX;
+}
+
+void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed) {
+    arena->bump = chunk;
+    arena->bump_end = chunk + size / UNIT * UNIT;
+    arena->image = (size_t)(arena->bump_end - (char *)arena);
+    arena->held = size;
+    arena->sealed = (uint8_t)sealed;
+}
+
+void obh_arena_close_free_blocks(obh_arena *arena) {
+#ifdef OBH_ASAN
+    for (size_t n = 1; n <= OBH_SMALL_CLASSES; n++) {
+        for (char *block = arena->free_lists[n], *next; block; block = next) {
+            next = *(void **)block;
+            CLOSE_BLOCK(block, n * UNIT);
+        }
+    }
+#else
+    (void)arena;
+#endif
+}
+
+void obh_arena_open_memory(void *memory, size_t size) {
+    (void)memory, (void)size;
+    OPEN_BLOCK(memory, size);
 }
 
 void obh_arena_drop(obh_arena *arena) {
@@ -84,14 +110,19 @@ void obh_arena_drop(obh_arena *arena) {
     memset(arena, 0, sizeof *arena);
 }
 
-/* Gives what is left of the newest chunk to the free lists. */
-static void retire_bump(obh_arena *arena) {
-    while (arena->bump < arena->bump_end) {
-        size_t n = (size_t)(arena->bump_end - arena->bump) / UNIT;
+/* Gives a piece of memory to the free lists. */
+static void scatter(obh_arena *arena, char *begin, char *end) {
+    while (begin < end) {
+        size_t n = (size_t)(end - begin) / UNIT;
         if (n > OBH_SMALL_CLASSES) n = OBH_SMALL_CLASSES;
-        put_free(arena, arena->bump, n);
-        arena->bump += n * UNIT;
+        put_free(arena, begin, n);
+        begin += n * UNIT;
     }
+}
+
+/* Large blocks of a template are cut from its image; a clone can give one up, but not to malloc. */
+static inline int in_image(const obh_arena *arena, const void *block) {
+    return (uintptr_t)block - (uintptr_t)arena < arena->image;
 }
 
 /* A block of n units when its own free list is empty. */
@@ -105,12 +136,13 @@ static void *refill(obh_arena *arena, size_t n) {
             put_free(arena, block + n * UNIT, from - n);
             return block;
         }
+        if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
         while (size < LARGEST_CHUNK && size < arena->held / 8) size *= 2;
         size -= MALLOC_OVERHEAD;
         struct chunk *chunk = malloc(size);
         if (!chunk) return NULL;
-        retire_bump(arena);
+        scatter(arena, arena->bump, arena->bump_end);
         chunk->next = arena->chunks;
         chunk->size = size;
         arena->chunks = chunk;
@@ -124,6 +156,12 @@ static void *refill(obh_arena *arena, size_t n) {
 }
 
 static void *allocate_large(obh_arena *arena, size_t size) {
+    if (arena->sealed) {
+        void *cut = arena->bump;
+        if (size > (size_t)(arena->bump_end - arena->bump)) return NULL;
+        arena->bump += units(size) * UNIT;
+        return cut;
+    }
     if (size > SIZE_MAX - sizeof(struct large) - MALLOC_OVERHEAD) return NULL;
     struct large *block = malloc(sizeof *block + size);
     if (!block) return NULL;
@@ -136,6 +174,7 @@ static void *allocate_large(obh_arena *arena, size_t size) {
 }
 
 static void free_large(obh_arena *arena, void *user, size_t size) {
+    if (in_image(arena, user)) return scatter(arena, user, (char *)user + units(size) * UNIT);
     struct large *block = (struct large *)user - 1;
     *block->link = block->next;
     if (block->next) block->next->link = block->link;
@@ -197,7 +236,7 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     void *result;
     if (!block) {
         result = take(arena, new_size);
-    } else if (old_size > SMALL && new_size > SMALL) {
+    } else if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
     } else if (old_size <= SMALL && units(old_size) == units(new_size)) {
         result = block;
@@ -211,6 +250,11 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     if (OBH_UNLIKELY(!result)) {
         if (new_size > old_size) return refuse(vm, new_size);
         result = block; /* Lua counts on it that a block can shrink: it stays as large as it was */
+    }
+    /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
+    if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
+        size_t written = result == block ? units(old_size) * UNIT : old_size;
+        if (written < units(new_size) * UNIT) memset((char *)result + written, 0, units(new_size) * UNIT - written);
     }
     arena->used += new_size - old_size;
     if (arena->used > arena->peak) arena->peak = arena->used;

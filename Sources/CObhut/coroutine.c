@@ -133,12 +133,12 @@ static int begin(lua_State *L, lua_State *co, int arguments, int flags) {
     return run(L, co, arguments, flags | (vm->exiting ? WAS_EXITING : 0));
 }
 
-static int co_resume(lua_State *L) {
+int obh_coroutine_resume(lua_State *L) {
     lua_State *co = check_coroutine(L);
     return begin(L, co, lua_gettop(L) - 1, 0);
 }
 
-static int co_create(lua_State *L) {
+int obh_coroutine_create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
     lua_pushvalue(L, 1);
@@ -150,13 +150,13 @@ static int call_wrapped(lua_State *L) {
     return begin(L, lua_tothread(L, lua_upvalueindex(1)), lua_gettop(L), WRAPPED);
 }
 
-static int co_wrap(lua_State *L) {
-    co_create(L);
+int obh_coroutine_wrap(lua_State *L) {
+    obh_coroutine_create(L);
     lua_pushcclosure(L, call_wrapped, 1);
     return 1;
 }
 
-static int co_yield(lua_State *L) {
+int obh_coroutine_yield(lua_State *L) {
     if (obh_flags(L) & OBH_OWNED) {
         lua_pushliteral(L, "attempt to yield from outside a coroutine");
         return lua_error(L);
@@ -164,7 +164,7 @@ static int co_yield(lua_State *L) {
     return lua_yield(L, lua_gettop(L));
 }
 
-static int co_close(lua_State *L) {
+int obh_coroutine_close(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
     lua_State *co = check_coroutine(L);
@@ -185,35 +185,22 @@ static int co_close(lua_State *L) {
     return 2;
 }
 
-static int co_status(lua_State *L) {
+int obh_coroutine_status(lua_State *L) {
     lua_pushstring(L, status_names[status_of(L, check_coroutine(L))]);
     return 1;
 }
 
 /* In a fiber the second result is true, as in Lua's own main coroutine: where coroutine.yield raises. */
-static int co_running(lua_State *L) {
+int obh_coroutine_running(lua_State *L) {
     lua_pushthread(L);
     lua_pushboolean(L, (obh_flags(L) & OBH_OWNED) != 0);
     return 2;
 }
 
-static int co_isyieldable(lua_State *L) {
+int obh_coroutine_isyieldable(lua_State *L) {
     lua_State *co = lua_isnone(L, 1) ? L : check_coroutine(L);
     lua_pushboolean(L, !(obh_flags(co) & OBH_OWNED) && lua_isyieldable(co));
     return 1;
-}
-
-void obh_open_coroutine(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"create", co_create},   {"resume", co_resume}, {"wrap", co_wrap},       {"yield", co_yield},
-        {"close", co_close},     {"status", co_status}, {"running", co_running}, {"isyieldable", co_isyieldable},
-        {NULL, NULL},
-    };
-    lua_createtable(L, 0, 9);
-    for (const luaL_Reg *function = functions; function->name; function++) {
-        lua_pushcfunction(L, function->func);
-        lua_setfield(L, -2, function->name);
-    }
 }
 
 OBH_JUMPED_OVER_END

@@ -40,12 +40,31 @@ static inline void obh_clear_flag(lua_State *L, int flag) { *obh_word(L) &= ~(ui
 
 /* ---- arena.c -------------------------------------------------------------------- */
 
-void obh_arena_init(obh_arena *arena, size_t limit);
+void obh_arena_init(obh_arena *arena);
+/* The first `size` bytes after the arena's own are its first chunk; nothing is taken from malloc until they are used up, and
+ * nothing at all while `sealed`. They are not the arena's to free. */
+void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed);
+/* Gives back all that came from malloc. The arena must not be used any more. */
 void obh_arena_drop(obh_arena *arena);
+/* Under AddressSanitizer, and only there: lets nobody touch the free blocks; lets everybody touch all of it. */
+void obh_arena_close_free_blocks(obh_arena *arena);
+void obh_arena_open_memory(void *memory, size_t size);
 /* The lua_Alloc; `vm` is an obh_vm. */
 void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size);
 
 /* ---- vm.c ------------------------------------------------------------------------ */
+
+/* Makes a VM in memory that is zeroed: state, globals, the loaded chunk and the main fiber, with no limit yet. The arena has
+ * been initialised. 0, or -1 when memory is short. */
+int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
+/* ---- template.c ------------------------------------------------------------------ */
+
+/* A VM copied from a template; NULL when memory is short. */
+obh_vm *obh_template_clone(obh_template *source);
+/* Takes back the memory of a VM that obh_template_clone made. */
+void obh_template_recycle(obh_template *source, obh_vm *vm);
+
+/* ---- vm.c, again ------------------------------------------------------------------- */
 
 /* Raises the error that no program can catch, because the process is killed or unwinds. The stack may be full. */
 _Noreturn void obh_raise_uncatchable(obh_vm *vm, lua_State *L);
@@ -63,13 +82,29 @@ _Noreturn void obh_stop_here(obh_vm *vm, lua_State *L);
  * calls that liblua does count may come on top; so a worker's stack must have 1 MB. */
 enum { OBH_CLOSING_STACK = 256 * 1024 };
 
-/* ---- coroutine.c, sandbox.c, trampolines.c ------------------------------------------- */
+/* ---- names.c, sandbox.c, coroutine.c, trampolines.c ----------------------------------- */
 
-int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation */
-void obh_open_coroutine(lua_State *L);  /* pushes the library */
-/* Makes the globals; may raise. */
-void obh_open_sandbox(lua_State *L, const obh_vm_options *options);
-void obh_open_functions(lua_State *L);  /* makes modules and types of functions.def; may raise */
+/* Keys of the registry, beside Lua's own and addresses. */
+enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
+
+/* Called once, when liblua is open. NULL, or what liblua lacks. */
+const char *obh_open_names(void);
+/* Makes the globals of a new state; may raise. */
+void obh_make_globals(lua_State *L);
+/* If the value at `index` is a table with names that the program has not used yet: puts them into it and makes it an ordinary
+ * table. Whatever looks at a table raw calls it first. May raise, for want of memory alone. */
+void obh_complete(lua_State *L, int index);
+/* Does so with every table of a module; for tests. */
+void obh_complete_all(lua_State *L);
+
+/* Functions of liblua that ours call. */
+extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date;
+
+/* The functions that stand in the place of liblua's. */
+#define OBH_OWN(module, lua, function) int function(lua_State *L);
+#include "functions.def"
+int obh_math_randomseed(lua_State *L); /* upvalue 1: liblua's */
+int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation, without metamethod */
 
 /* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,
  * or unwinds and the call was entered before it began to (`was_exiting` is vm->exiting at its entry). */

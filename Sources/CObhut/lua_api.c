@@ -84,6 +84,7 @@ void obh_lua_rawsetfield(lua_State *L, int index, const char *key) {
 }
 
 void obh_lua_rawsetp(lua_State *L, int index, const void *key) { lua_rawsetp(L, index, key); }
+void obh_lua_complete(lua_State *L, int index) { obh_complete(L, index); }
 int obh_lua_next(lua_State *L, int index) { return lua_next(L, index); }
 int obh_lua_getmetatable(lua_State *L, int index) { return lua_getmetatable(L, index); }
 void obh_lua_getuservalue(lua_State *L, int index, int n) { lua_getiuservalue(L, index, n); }

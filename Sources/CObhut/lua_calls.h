@@ -12,17 +12,17 @@
     X(lua_newstate) X(lua_atpanic) X(lua_newthread) X(lua_resetthread) X(lua_absindex) X(lua_gettop) \
     X(lua_settop) X(lua_pushvalue) X(lua_rotate) X(lua_copy) X(lua_checkstack) X(lua_xmove) X(lua_isstring) \
     X(lua_isinteger) X(lua_type) X(lua_typename) X(lua_tonumberx) X(lua_tointegerx) X(lua_toboolean) \
-    X(lua_tolstring) X(lua_rawlen) X(lua_touserdata) X(lua_tothread) X(lua_topointer) X(lua_rawequal) \
+    X(lua_tolstring) X(lua_rawlen) X(lua_touserdata) X(lua_tothread) X(lua_tocfunction) X(lua_topointer) X(lua_rawequal) \
     X(lua_pushnil) X(lua_pushnumber) X(lua_pushinteger) X(lua_pushlstring) X(lua_pushstring) X(lua_pushfstring) \
     X(lua_pushcclosure) X(lua_pushboolean) X(lua_pushlightuserdata) X(lua_pushthread) X(lua_getfield) \
     X(lua_rawget) X(lua_rawgeti) X(lua_rawgetp) X(lua_createtable) X(lua_newuserdatauv) X(lua_getmetatable) \
     X(lua_getiuservalue) X(lua_setfield) X(lua_rawset) X(lua_rawseti) X(lua_rawsetp) X(lua_setmetatable) \
     X(lua_setiuservalue) X(lua_callk) X(lua_pcallk) X(lua_load) X(lua_dump) X(lua_yieldk) X(lua_resume) \
     X(lua_status) X(lua_isyieldable) X(lua_gc) X(lua_error) X(lua_next) X(lua_concat) X(lua_getstack) \
-    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_close) X(lua_version) X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_checkinteger) \
+    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_getupvalue) X(lua_close) X(lua_version) X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_checkinteger) \
     X(luaL_checknumber) X(luaL_checklstring) X(luaL_optlstring) X(luaL_argerror) X(luaL_typeerror) \
-    X(luaL_where) X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaL_checkversion_) X(luaL_ref) \
-    X(luaL_getsubtable) X(luaopen_base) X(luaopen_string) X(luaopen_table) X(luaopen_math) X(luaopen_utf8) \
+    X(luaL_where) X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaL_checkversion_) \
+    X(luaopen_base) X(luaopen_string) X(luaopen_table) X(luaopen_math) X(luaopen_utf8) \
     X(luaopen_os) X(luaopen_debug)
 
 struct obh_lua {
@@ -57,6 +57,7 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_rawlen (obh_lua.lua_rawlen)
 #define lua_touserdata (obh_lua.lua_touserdata)
 #define lua_tothread (obh_lua.lua_tothread)
+#define lua_tocfunction (obh_lua.lua_tocfunction)
 #define lua_topointer (obh_lua.lua_topointer)
 #define lua_rawequal (obh_lua.lua_rawequal)
 #define lua_pushnil (obh_lua.lua_pushnil)
@@ -99,6 +100,7 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_getinfo (obh_lua.lua_getinfo)
 #define lua_sethook (obh_lua.lua_sethook)
 #define lua_gethookcount (obh_lua.lua_gethookcount)
+#define lua_getupvalue (obh_lua.lua_getupvalue)
 #define lua_close (obh_lua.lua_close)
 #define lua_version (obh_lua.lua_version)
 #define luaL_checktype (obh_lua.luaL_checktype)
@@ -115,8 +117,6 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define luaL_tolstring (obh_lua.luaL_tolstring)
 #define luaL_loadbufferx (obh_lua.luaL_loadbufferx)
 #define luaL_checkversion_ (obh_lua.luaL_checkversion_)
-#define luaL_ref (obh_lua.luaL_ref)
-#define luaL_getsubtable (obh_lua.luaL_getsubtable)
 #define luaopen_base (obh_lua.luaopen_base)
 #define luaopen_string (obh_lua.luaopen_string)
 #define luaopen_table (obh_lua.luaopen_table)

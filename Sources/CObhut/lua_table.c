@@ -68,6 +68,11 @@ static void open_once(void) {
         snprintf(failure, sizeof failure, "liblua5.4 is of version %d.%d, not 5.4", version / 100, version % 100);
         return;
     }
+    const char *missing = obh_open_names();
+    if (missing) {
+        snprintf(failure, sizeof failure, "liblua5.4 has no usable %s", missing);
+        return;
+    }
     dl_iterate_phdr(find_text, (void *)lua_resume);
 }
 

@@ -102,18 +102,7 @@ static void push_iterator(lua_State *L, int table) {
     lua_pushcclosure(L, next_sorted, 4);
 }
 
-static int metamethod_done(lua_State *L, int status, lua_KContext context) {
-    (void)L, (void)status, (void)context;
-    return 3;
-}
-
 int obh_sorted_pairs(lua_State *L) {
-    luaL_checkany(L, 1);
-    if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
-        lua_pushvalue(L, 1);
-        lua_callk(L, 1, 3, 0, metamethod_done);
-        return 3;
-    }
     lua_settop(L, 1);
     if (!lua_istable(L, 1)) luaL_typeerror(L, 1, "table");
     push_iterator(L, 1);

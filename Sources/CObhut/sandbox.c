@@ -1,6 +1,6 @@
-/* The globals of a process (F6): the safe part of Lua's own libraries, and the few functions of it that must know of the
- * runtime. Those that catch errors (pcall, xpcall, load) pass on the end of the process; those that ask for time or chance
- * ask the seams (T2). */
+/* The functions of Lua's own libraries that must know of the runtime, in its place (F6). Those that catch errors (pcall,
+ * xpcall, load) pass on the end of the process; those that look at tables raw complete them first (names.c); those that ask
+ * for time or chance ask the seams (T2). */
 #include <string.h>
 
 #include "internal.h"
@@ -22,7 +22,7 @@ static int protected_done(lua_State *L, int status, lua_KContext context) {
     return 2;
 }
 
-static int base_pcall(lua_State *L) {
+int obh_base_pcall(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     luaL_checkany(L, 1);
     lua_KContext context = vm->exiting ? WAS_EXITING : 0;
@@ -31,7 +31,7 @@ static int base_pcall(lua_State *L) {
     return protected_done(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, context, protected_done), context);
 }
 
-static int base_xpcall(lua_State *L) {
+int obh_base_xpcall(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     int arguments = lua_gettop(L) - 2;
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -42,8 +42,8 @@ static int base_xpcall(lua_State *L) {
     return protected_done(L, lua_pcallk(L, arguments, LUA_MULTRET, 2, context, protected_done), context);
 }
 
-/* Upvalue 1: Lua's own load. Text only, whatever mode is asked for. */
-static int base_load(lua_State *L) {
+/* Text only, whatever mode is asked for. */
+int obh_base_load(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     int has_environment = !lua_isnone(L, 4), was_exiting = vm->exiting;
     if (!lua_isstring(L, 1)) {
@@ -55,7 +55,7 @@ static int base_load(lua_State *L) {
     lua_pushstring(L, strchr(mode, 't') ? "t" : "");
     lua_replace(L, 3);
     if (!has_environment) lua_settop(L, 3);
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcfunction(L, obh_stock_load);
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
@@ -63,12 +63,76 @@ static int base_load(lua_State *L) {
     return lua_gettop(L);
 }
 
-/* ---- Metatables --------------------------------------------------------------------- */
+/* ---- Raw looks at tables -------------------------------------------------------------- */
 
-static int base_setmetatable(lua_State *L) {
+int obh_base_next(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    obh_complete(L, 1);
+    if (lua_next(L, 1)) return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int metamethod_done(lua_State *L, int status, lua_KContext context) {
+    (void)L, (void)status, (void)context;
+    return 3;
+}
+
+int obh_base_pairs(lua_State *L) {
+    luaL_checkany(L, 1);
+    obh_complete(L, 1);
+    if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
+        lua_pushvalue(L, 1);
+        lua_callk(L, 1, 3, 0, metamethod_done);
+        return 3;
+    }
+    if (obh_vm_of(L)->sorted_pairs) return obh_sorted_pairs(L);
+    lua_pushcfunction(L, obh_base_next);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+int obh_base_rawget(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    obh_complete(L, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+int obh_base_rawset(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    obh_complete(L, 1);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+int obh_base_getmetatable(lua_State *L) {
+    luaL_checkany(L, 1);
+    obh_complete(L, 1);
+    if (lua_type(L, 1) == LUA_TUSERDATA) {
+        lua_pushboolean(L, 0); /* the runtime's own: as if it had a __metatable */
+        return 1;
+    }
+    if (!lua_getmetatable(L, 1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luaL_getmetafield(L, 1, "__metatable");
+    return 1; /* its value, or the metatable itself */
+}
+
+int obh_base_setmetatable(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     int type = lua_type(L, 2);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    obh_complete(L, 1);
     if (lua_getmetatable(L, 1)) {
         lua_pushliteral(L, "__metatable");
         if (lua_rawget(L, -2) != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
@@ -91,21 +155,19 @@ static void push_wall_seconds(lua_State *L) {
     lua_pushinteger(L, obh_seam_wall_clock(obh_vm_of(L)) / 1000000000);
 }
 
-/* Upvalue 1: Lua's own os.time. */
-static int os_time(lua_State *L) {
+int obh_os_time(lua_State *L) {
     if (lua_isnoneornil(L, 1)) {
         push_wall_seconds(L);
         return 1;
     }
     lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcfunction(L, obh_stock_os_time);
     lua_insert(L, 1);
     lua_call(L, 1, 1);
     return 1;
 }
 
-/* Upvalue 1: Lua's own os.date. */
-static int os_date(lua_State *L) {
+int obh_os_date(lua_State *L) {
     luaL_optstring(L, 1, "%c");
     if (!lua_isnoneornil(L, 2)) luaL_checkinteger(L, 2);
     lua_settop(L, 2);
@@ -117,19 +179,19 @@ static int os_date(lua_State *L) {
         push_wall_seconds(L);
         lua_replace(L, 2);
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcfunction(L, obh_stock_os_date);
     lua_insert(L, 1);
     lua_call(L, 2, 1);
     return 1;
 }
 
-static int os_clock(lua_State *L) {
+int obh_os_clock(lua_State *L) {
     lua_pushnumber(L, (double)obh_seam_cpu_clock(obh_vm_of(L)) / 1e9);
     return 1;
 }
 
-/* Upvalue 1: Lua's own math.randomseed, which seeds from the clock when it is given nothing. */
-static int math_randomseed(lua_State *L) {
+/* Upvalue 1: Lua's own randomseed, which seeds from the clock when it is given nothing. */
+int obh_math_randomseed(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     if (lua_isnone(L, 1)) {
         lua_pushinteger(L, (lua_Integer)obh_seam_random(vm));
@@ -141,97 +203,6 @@ static int math_randomseed(lua_State *L) {
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     return lua_gettop(L);
-}
-
-/* ---- Putting it together ----------------------------------------------------------------- */
-
-/* Pushes what luaopen_<name> makes. */
-static void open_library(lua_State *L, lua_CFunction open, const char *name) {
-    lua_pushcfunction(L, open);
-    lua_pushstring(L, name);
-    lua_call(L, 1, 1);
-}
-
-static void set_function(lua_State *L, const char *name, lua_CFunction function) {
-    lua_pushcfunction(L, function);
-    lua_setfield(L, -2, name);
-}
-
-/* Replaces a field of the table on top by a closure that has the old value as its upvalue. */
-static void wrap_function(lua_State *L, const char *name, lua_CFunction function) {
-    lua_getfield(L, -1, name);
-    lua_pushcclosure(L, function, 1);
-    lua_setfield(L, -2, name);
-}
-
-static void drop_field(lua_State *L, const char *name) {
-    lua_pushnil(L);
-    lua_setfield(L, -2, name);
-}
-
-/* Pops a library: makes it a global, and known to Lua's own messages ("in function 'string.rep'"). */
-static void publish(lua_State *L, const char *name) {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    lua_insert(L, -2);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 1);
-}
-
-/* A new table with some fields of the one on top, which it replaces. */
-static void keep_only(lua_State *L, const char *const *names) {
-    lua_createtable(L, 0, 4);
-    for (; *names; names++) {
-        lua_getfield(L, -2, *names);
-        lua_setfield(L, -2, *names);
-    }
-    lua_remove(L, -2);
-}
-
-void obh_open_sandbox(lua_State *L, const obh_vm_options *options) {
-    open_library(L, luaopen_base, "_G");
-    const char *const removed[] = {"dofile", "loadfile", "warn", "print"};
-    for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) drop_field(L, removed[i]);
-    set_function(L, "pcall", base_pcall);
-    set_function(L, "xpcall", base_xpcall);
-    set_function(L, "setmetatable", base_setmetatable);
-    wrap_function(L, "load", base_load);
-    if (options->sorted_pairs) set_function(L, "pairs", obh_sorted_pairs);
-    publish(L, "_G");
-
-    open_library(L, luaopen_string, "string");
-    drop_field(L, "dump");
-    publish(L, "string");
-    open_library(L, luaopen_table, "table");
-    publish(L, "table");
-    open_library(L, luaopen_utf8, "utf8");
-    publish(L, "utf8");
-
-    open_library(L, luaopen_math, "math");
-    lua_getfield(L, -1, "randomseed");
-    lua_pushinteger(L, (lua_Integer)options->seed[0]);
-    lua_pushinteger(L, (lua_Integer)options->seed[1]);
-    lua_call(L, 2, 0);
-    wrap_function(L, "randomseed", math_randomseed);
-    publish(L, "math");
-
-    open_library(L, luaopen_os, "os");
-    keep_only(L, (const char *const[]){"time", "date", "difftime", NULL});
-    wrap_function(L, "time", os_time);
-    wrap_function(L, "date", os_date);
-    set_function(L, "clock", os_clock);
-    publish(L, "os");
-
-    open_library(L, luaopen_debug, "debug");
-    keep_only(L, (const char *const[]){"traceback", NULL});
-    publish(L, "debug");
-
-    obh_open_coroutine(L);
-    publish(L, "coroutine");
-    obh_open_functions(L);
 }
 
 OBH_JUMPED_OVER_END

@@ -30,7 +30,9 @@ static const char *const operation_names[] = {
 
 /* ---- Swift's side --------------------------------------------------------------------- */
 
-#define CALL(name) int32_t obh_call_##name(obh_vm *vm, lua_State *L);
+#define CALL(name) \
+    int32_t obh_call_##name(obh_vm *vm, lua_State *L); \
+    int obh_lua_calls_##name(lua_State *L); /* for names.c */
 #define RESUME(name) int32_t obh_resume_##name(obh_vm *vm, lua_State *L);
 #define OBH_FUNCTION(module, lua, name) CALL(name)
 #define OBH_TEXTUAL(module, lua, name) CALL(name)
@@ -68,7 +70,7 @@ static void make_textual(lua_State *L) {
 }
 
 #define TRAMPOLINE(name) \
-    static int lua_calls_##name(lua_State *L) { return enter(L, obh_call_##name, operation_##name); }
+    int obh_lua_calls_##name(lua_State *L) { return enter(L, obh_call_##name, operation_##name); }
 #define CONTINUATION(name) \
     static int lua_resumes_##name(lua_State *L, int status, lua_KContext context) { \
         (void)status, (void)context; \
@@ -76,7 +78,7 @@ static void make_textual(lua_State *L) {
     }
 #define OBH_FUNCTION(module, lua, name) TRAMPOLINE(name)
 #define OBH_TEXTUAL(module, lua, name) \
-    static int lua_calls_##name(lua_State *L) { \
+    int obh_lua_calls_##name(lua_State *L) { \
         make_textual(L); \
         return enter(L, obh_call_##name, operation_##name); \
     }
@@ -155,139 +157,6 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
         lua_callk(L, OBH_CALL_BASE - code, LUA_MULTRET, number, continuations[number]);
         return continuations[number](L, LUA_OK, number);
     }
-}
-
-/* ---- Modules and types ------------------------------------------------------------------- */
-
-/* Their tables live in the registry under these addresses. */
-static const char module_keys[obh_module_count], type_keys[obh_type_count];
-
-static const char *const type_names[obh_type_count] = {
-#define OBH_TYPE(type, lua) [obh_type_##type] = lua,
-#define OBH_COLLECTED_TYPE(type, lua) [obh_type_##type] = lua,
-#include "functions.def"
-};
-
-/* The __gc of collected types: no Swift is called, the handle is only noted. */
-static int collected(lua_State *L) {
-    obh_vm *vm = obh_vm_of(L);
-    uint64_t *block = lua_touserdata(L, 1);
-    if (!block || lua_rawlen(L, 1) < 2 * sizeof *block || !block[1]) return 0;
-    if (vm->collected_count == vm->collected_capacity) {
-        uint32_t capacity = vm->collected_capacity ? vm->collected_capacity * 2 : 16;
-        uint64_t *grown = realloc(vm->collected, capacity * sizeof *grown);
-        if (!grown) return 0; /* given back at the process's end */
-        vm->collected = grown;
-        vm->collected_capacity = capacity;
-    }
-    vm->collected[vm->collected_count++] = block[1];
-    block[1] = 0; /* a key of a weak table is still to be seen once more */
-    return 0;
-}
-
-static void set_function(lua_State *L, int table, const char *name, lua_CFunction function) {
-    lua_pushcfunction(L, function);
-    lua_setfield(L, table, name);
-}
-
-/* Sets a method of the type whose metatable is at `first + type`: a metamethod, or a field of its __index. */
-static void set_method(lua_State *L, int metatable, const char *name, lua_CFunction function) {
-    if (strncmp(name, "__", 2) == 0) return set_function(L, metatable, name, function);
-    lua_getfield(L, metatable, "__index");
-    lua_pushcfunction(L, function);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 1);
-}
-
-/* Puts `value`, a stack index, into the table at `into`, and makes it known to Lua's own messages. */
-static void publish(lua_State *L, int into, const char *field, int value, const char *known_as) {
-    lua_pushvalue(L, value);
-    lua_setfield(L, into, field);
-    if (!known_as) return;
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushvalue(L, value);
-    lua_setfield(L, -2, known_as);
-    lua_pop(L, 1);
-}
-
-void obh_open_functions(lua_State *L) {
-    lua_settop(L, 0);
-    lua_checkstack(L, obh_module_count + obh_type_count + 20);
-    /* Modules at 1 .. obh_module_count, then the metatables of the types. */
-    for (int module = 0; module < obh_module_count; module++) {
-        if (module == obh_module_global) {
-            lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-        } else if (module == obh_module_coroutine) {
-            lua_getfield(L, 1 + obh_module_global, "coroutine");
-        } else {
-            lua_createtable(L, 0, 8);
-        }
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &module_keys[module]);
-    }
-    for (int type = 1; type < obh_type_count; type++) {
-        lua_createtable(L, 0, 6);
-        lua_pushstring(L, type_names[type]);
-        lua_setfield(L, -2, "__name");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-        lua_createtable(L, 0, 4);
-        lua_setfield(L, -2, "__index");
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &type_keys[type]);
-    }
-#define MODULE(name) (1 + obh_module_##name)
-#define TYPE(name) (obh_module_count + obh_type_##name)
-#define OBH_FUNCTION(module, lua, name) set_function(L, MODULE(module), #lua, lua_calls_##name);
-#define OBH_TEXTUAL(module, lua, name) OBH_FUNCTION(module, lua, name)
-#define OBH_BLOCKING(module, lua, name) OBH_FUNCTION(module, lua, name)
-#define OBH_ALIAS(module, lua, name) OBH_FUNCTION(module, lua, name)
-#define OBH_COLLECTED_TYPE(type, lua) set_function(L, TYPE(type), "__gc", collected);
-#define OBH_METHOD(type, lua, name) set_method(L, TYPE(type), #lua, lua_calls_##name);
-#define OBH_BLOCKING_METHOD(type, lua, name) OBH_METHOD(type, lua, name)
-#define OBH_STRING(module, lua, value) lua_pushliteral(L, value), lua_setfield(L, MODULE(module), #lua);
-#define OBH_INTEGER(module, lua, value) lua_pushinteger(L, value), lua_setfield(L, MODULE(module), #lua);
-#include "functions.def"
-
-    publish(L, MODULE(global), "process", MODULE(process), "process");
-    publish(L, MODULE(global), "channel", MODULE(channel), "channel");
-    publish(L, MODULE(global), "errors", MODULE(errors), "errors");
-    publish(L, MODULE(process), "registry", MODULE(registry), "process.registry");
-    publish(L, MODULE(process), "event", MODULE(event), NULL);
-    lua_settop(L, 0);
-}
-
-void obh_lua_pushmodule(lua_State *L, int module) { lua_rawgetp(L, LUA_REGISTRYINDEX, &module_keys[module]); }
-
-void obh_lua_pushlibrary(lua_State *L, const char *name) {
-    if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) != LUA_TTABLE) return;
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-}
-
-/* ---- Userdata ------------------------------------------------------------------------------- */
-
-/* A process's VM has no full userdata but these, as far as a program can reach; the first 8 bytes hold the type. */
-
-void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) {
-    uint64_t *block = lua_newuserdatauv(L, sizeof *block + size, user_values);
-    memset(block, 0, sizeof *block + size);
-    block[0] = (uint64_t)type;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &type_keys[type]);
-    lua_setmetatable(L, -2);
-    return block + 1;
-}
-
-int obh_lua_userdata_type(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return obh_type_none;
-    return (int)*(const uint64_t *)lua_touserdata(L, index);
-}
-
-void *obh_lua_touserdata(lua_State *L, int index, int type) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
-    uint64_t *block = lua_touserdata(L, index);
-    return (int)block[0] == type ? block + 1 : NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -27,7 +27,8 @@ OBH_JUMPED_OVER_BEGIN
 static const char memory_message[] = "not enough memory";
 
 void obh_raise_uncatchable(obh_vm *vm, lua_State *L) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->memory_error_ref); /* allocates nothing */
+    (void)vm;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY); /* allocates nothing */
     lua_error(L);
     __builtin_unreachable();
 }
@@ -107,43 +108,70 @@ static int panic(lua_State *L) {
     abort();
 }
 
-static int set_up(lua_State *L) {
-    const obh_vm_options *options = lua_touserdata(L, 1);
-    lua_pushlstring(L, memory_message, sizeof memory_message - 1);
-    obh_vm_of(L)->memory_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    obh_open_sandbox(L, options);
-    return 0;
+static int main_body(lua_State *L);
+
+/* Pushes a coroutine that only the runtime resumes, to run `body`. */
+static lua_State *push_fiber(lua_State *L, lua_CFunction body) {
+    lua_State *fiber = lua_newthread(L);
+    obh_set_flag(fiber, OBH_OWNED);
+    lua_pushcfunction(fiber, body);
+    return fiber;
 }
 
-obh_vm *obh_vm_create(const obh_vm_options *options) {
-    obh_vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
-    if (!vm) return NULL;
-    memset(vm, 0, sizeof *vm);
-    vm->code = options->code;
-    vm->code_size = options->code_size;
-    vm->code_name = options->code_name;
-    vm->method = options->method;
-    vm->count_interval = options->count_interval;
-    obh_arena_init(&vm->arena, 0);
-    lua_State *L = lua_newstate(obh_arena_allocate, vm);
-    if (!L) {
-        obh_vm_destroy(vm);
-        return NULL;
+/* Leaves the main fiber on the main state's stack, where it is anchored. */
+static int set_up(lua_State *L) {
+    const obh_vm_options *options = lua_touserdata(L, 1);
+    obh_vm *vm = obh_vm_of(L);
+    lua_settop(L, 0);
+    lua_pushlstring(L, memory_message, sizeof memory_message - 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY);
+    obh_make_globals(L);
+    if (options->complete_tables) obh_complete_all(L);
+    vm->main_fiber = push_fiber(L, main_body);
+    if (obh_lua_loadcode(vm->main_fiber, options->code, options->code_size, options->code_name)) {
+        lua_xmove(vm->main_fiber, L, 1);
+        return lua_error(L);
     }
+    return 1;
+}
+
+int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
+    vm->count_interval = options->count_interval;
+    vm->sorted_pairs = (uint8_t)(options->sorted_pairs != 0);
+    lua_State *L = lua_newstate(obh_arena_allocate, vm);
+    if (!L) return -1;
     vm->main_state = L;
     *obh_word(L) = (uintptr_t)vm;
     lua_atpanic(L, panic);
     lua_gc(L, LUA_GCSTOP);
-    lua_pushcfunction(L, set_up);
-    lua_pushlightuserdata(L, (void *)options);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        obh_vm_destroy(vm);
-        return NULL;
-    }
     /* New coroutines inherit the hook. */
     if (vm->count_interval) lua_sethook(L, hook, LUA_MASKCOUNT, vm->count_interval);
+    lua_pushcfunction(L, set_up);
+    lua_pushlightuserdata(L, (void *)options);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) return -1;
+    vm->arena.refused = 0;
     lua_gc(L, LUA_GCRESTART);
     lua_gc(L, LUA_GCINC, 120, 0, 0); /* a small heap matters more than the collector's time (ARCHITECTURE D1) */
+    lua_gc(L, LUA_GCCOLLECT); /* what it leaves is the size from which the pause counts */
+    return 0;
+}
+
+static obh_vm *make(const obh_vm_options *options) {
+    obh_vm *vm = calloc(1, sizeof *vm);
+    if (!vm) return NULL;
+    obh_arena_init(&vm->arena);
+    if (!obh_vm_set_up(vm, options)) return vm;
+    obh_vm_destroy(vm);
+    return NULL;
+}
+
+obh_vm *obh_vm_create(const obh_vm_options *options, obh_template *source) {
+    obh_vm *vm = source ? obh_template_clone(source) : make(options);
+    if (!vm) return NULL;
+    assert(vm->count_interval == options->count_interval && vm->sorted_pairs == !!options->sorted_pairs);
+    vm->method = options->method;
+    vm->seed[0] = options->seed[0];
+    vm->seed[1] = options->seed[1];
     if (options->memory_limit) vm->arena.limit = options->memory_limit;
     return vm;
 }
@@ -153,7 +181,11 @@ void obh_vm_destroy(obh_vm *vm) {
     obh_arena_drop(&vm->arena);
     free(vm->traceback);
     free(vm->collected);
-    free(vm);
+    if (vm->source) {
+        obh_template_recycle(vm->source, vm);
+    } else {
+        free(vm);
+    }
 }
 
 uint64_t obh_vm_take_collected(obh_vm *vm) {
@@ -277,10 +309,10 @@ int obh_lua_loadcode(lua_State *L, const void *bytes, size_t size, const char *c
     return lua_load(L, read_code, &code, chunk_name, "b") == LUA_OK ? 0 : -1;
 }
 
+/* Argument: the chunk. */
 static int main_body(lua_State *L) {
-    obh_vm *vm = obh_vm_of(L);
     lua_pushcfunction(L, uncaught);
-    if (obh_lua_loadcode(L, vm->code, vm->code_size, vm->code_name)) return lua_error(L);
+    lua_insert(L, 1);
     return chunk_done(L, lua_pcallk(L, 0, 1, 1, 0, chunk_done), 0);
 }
 
@@ -297,30 +329,17 @@ static int spawned_body(lua_State *L) {
     return spawned_done(L, lua_pcallk(L, lua_gettop(L) - 2, 0, 1, 0, spawned_done), 0);
 }
 
-/* A coroutine that only the runtime resumes, kept alive by the registry. `L` must not be able to raise. */
-static lua_State *new_fiber(lua_State *L, lua_CFunction body) {
-    lua_State *fiber = lua_newthread(L);
-    obh_set_flag(fiber, OBH_OWNED);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, fiber);
-    lua_pushcfunction(fiber, body);
-    return fiber;
-}
-
 lua_State *obh_fiber_main(obh_vm *vm) {
-    vm->in_host++;
-    lua_State *fiber = new_fiber(vm->main_state, main_body);
-    vm->in_host--;
-    if (obh_memory_exceeded(vm, vm->main_state)) {
-        vm->kill = OBH_KILL_MEMORY;
-        return NULL;
-    }
-    return fiber;
+    if (!obh_memory_exceeded(vm, vm->main_state)) return vm->main_fiber;
+    vm->kill = OBH_KILL_MEMORY;
+    return NULL;
 }
 
 lua_State *obh_fiber_spawn(obh_vm *vm, lua_State *L, int arguments) {
     assert(vm->in_host);
     if (!lua_checkstack(L, 4)) return NULL;
-    lua_State *fiber = new_fiber(L, spawned_body);
+    lua_State *fiber = push_fiber(L, spawned_body);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, fiber); /* its anchor */
     if (!lua_checkstack(fiber, arguments + 4)) {
         obh_fiber_drop(vm, fiber);
         return NULL;

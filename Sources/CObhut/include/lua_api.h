@@ -30,9 +30,7 @@ enum {
 
 /* The modules of functions.def: obh_module_time, ... */
 enum {
-    obh_module_global = 0,
-    obh_module_coroutine,
-#define OBH_MODULE(module) obh_module_##module,
+#define OBH_MODULE(module, known_as) obh_module_##module,
 #include "functions.def"
     obh_module_count
 };
@@ -105,10 +103,11 @@ void obh_lua_getuservalue(struct lua_State *L, int index, int n);
 /* Pops the value. */
 void obh_lua_setuservalue(struct lua_State *L, int index, int n);
 
-/* Pushes the table of a module of functions.def, always the same one: obh_module_*. */
+/* Pushes the table of a module of functions.def ("os" is one too), always the same one: obh_module_*. */
 void obh_lua_pushmodule(struct lua_State *L, int module);
-/* Pushes the VM's copy of a global library ("os", "string", ...); nil if there is none. */
-void obh_lua_pushlibrary(struct lua_State *L, const char *name);
+/* To be called before the table at `index` is looked at by obh_lua_next or obh_lua_rawget for a name that the runtime gives
+ * (names.c); does nothing to any other value. */
+void obh_lua_complete(struct lua_State *L, int index);
 
 /* Pushes the function that dumped code makes (obh_compile); 0, or a message is pushed instead. */
 int obh_lua_loadcode(struct lua_State *L, const void *code, size_t size, const char *chunk_name);

@@ -20,6 +20,21 @@
 #include <stdint.h>
 
 struct lua_State;
+typedef struct obh_template obh_template;
+
+/* The tables whose names are given at their first use (names.c): modules, then methods of types. */
+enum {
+    obh_counted_modules = 0
+#define OBH_MODULE(module, known_as) +1
+#include "functions.def"
+    ,
+    obh_counted_types = 1
+#define OBH_TYPE(type, lua) +1
+#define OBH_COLLECTED_TYPE(type, lua) +1
+#include "functions.def"
+    ,
+    OBH_TABLES = obh_counted_modules + obh_counted_types
+};
 
 /* ---- What a Swift function answers to its trampoline ---------------------- */
 
@@ -86,7 +101,9 @@ typedef struct obh_arena {
     void *free_lists[OBH_SMALL_CLASSES + 1]; /* by units of 16 bytes; [0] unused */
     uint64_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
     char *bump, *bump_end;                   /* what is left of the newest chunk */
-    void *chunks;                            /* all chunks */
+    void *chunks;                            /* all chunks, but the first one of a clone */
+    size_t image;                            /* so many bytes from here on hold blocks that are no chunk's and not malloc's */
+    uint8_t sealed;                          /* a template is being made: nothing from malloc */
     void *large;                             /* all blocks over 768 bytes, doubly linked */
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
@@ -95,10 +112,14 @@ typedef struct obh_arena {
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
 } obh_arena;
 
+enum { OBH_HOST_SPACE = 320 };
+
 /* ---- The VM ----------------------------------------------------------------------- */
 
 typedef struct obh_vm {
     struct lua_State *main_state;          /* owns the heap; runs nothing but the set-up */
+    struct lua_State *main_fiber;          /* has the chunk on its stack, loaded */
+    obh_template *source;                  /* what it is a clone of; NULL: made by itself */
     struct lua_State *volatile current;    /* what runs right now: hooks are armed on it. NULL outside a step */
     void *process;                         /* the core's: its process slot */
     void *host;                            /* the Lua layer's: LuaProcess */
@@ -119,15 +140,16 @@ typedef struct obh_vm {
     obh_outcome outcome;
     struct lua_State *fiber;               /* the fiber that is being stepped */
     char *traceback;                       /* text of the last uncaught error's traceback; malloc'ed, or NULL */
-    const void *code;                      /* the entry's chunk, dumped; the program's, outlives the VM */
-    size_t code_size;
-    const char *code_name;                 /* "@src/a.lua" */
     const char *method;                    /* name of the function that is run */
     uint64_t *collected;                   /* handles of collected userdata (obh_vm_take_collected) */
     uint32_t collected_count, collected_capacity;
     uint64_t hooks, preemptions;           /* counters for tests and metrics */
-    int memory_error_ref;                  /* registry: the string that makes lua_error raise a memory error */
-    obh_arena arena;
+    uint64_t seed[2];                      /* of math.random, which is not made before it is used */
+    uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
+    const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
+    uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */
+    uint8_t sorted_pairs;
+    obh_arena arena;                       /* last: a clone's first chunk follows it */
 } obh_vm;
 
 /* What a new VM is made from. Pointers must outlive the VM unless said otherwise. */
@@ -136,14 +158,16 @@ typedef struct obh_vm_options {
     int32_t count_interval;
     int32_t sorted_pairs; /* `pairs` in an order that does not change from run to run (T2) */
     uint64_t seed[2]; /* math.random (T2) */
-    const void *code;
+    const void *code;        /* the entry's chunk, dumped */
     size_t code_size;
-    const char *code_name; /* with its "@" */
-    const char *method;
+    const char *code_name;   /* with its "@" */
+    const char *method;      /* outlives the VM */
+    int32_t complete_tables; /* every name is there from the beginning; for tests */
 } obh_vm_options;
 
-/* A new VM with the sandboxed libraries; NULL when memory is short. Runs nothing of the program. */
-obh_vm *obh_vm_create(const obh_vm_options *options);
+/* A new VM with its globals and the loaded chunk; NULL when memory is short. Runs nothing of the program. With a template it
+ * is a copy of that, made from the same code and with the same options but for limit, seed and method. */
+obh_vm *obh_vm_create(const obh_vm_options *options, obh_template *source);
 
 /* Gives all its memory back. Runs no Lua code: legal in any state outside a step. */
 void obh_vm_destroy(obh_vm *vm);
@@ -153,10 +177,21 @@ void obh_vm_destroy(obh_vm *vm);
 int obh_compile(const char *source, size_t size, const char *chunk_name, void **code, size_t *code_size,
                 char *message, size_t message_size);
 
+/* ---- Templates (ARCHITECTURE D1) ------------------------------------------------------- */
+
+/* A VM as it is before it runs, ready to be copied. Any thread may use it. NULL when none can be made of this code: memory is
+ * short, or no copy of it was like the original (template.c). It may refer to options->code_name, and to nothing else of the
+ * options. */
+obh_template *obh_template_create(const obh_vm_options *options);
+/* All its copies have been destroyed. */
+void obh_template_free(obh_template *source);
+/* Bytes of one copy before it runs, and how many words of them are moved addresses; for figures. */
+size_t obh_template_size(const obh_template *source, size_t *moved);
+
 /* ---- Fibers -------------------------------------------------------------------------- */
 
-/* The fiber that loads the chunk, calls the method with what obh_call_push_arguments pushes, and ends with its
- * results. NULL (and vm->kill) when the memory limit does not allow it. */
+/* The fiber that runs the chunk, calls the method with what obh_push_arguments pushes, and ends with its results. NULL (and
+ * vm->kill) when the memory limit does not allow it. */
 struct lua_State *obh_fiber_main(obh_vm *vm);
 
 /* A fiber that calls the function below the top `arguments` values of L with them; pops them all. Called with

@@ -31,6 +31,8 @@ struct Fiber {
     /// What the modules keep for the wait under way: what it waits for, and what woke it.
     var wait = FiberWait()
     fileprivate var next: FiberPointer? = nil
+    /// All records but the main one, to give them back.
+    fileprivate var nextMade: FiberPointer? = nil
 }
 
 /// The right to make one parked fiber ready, once.
@@ -70,14 +72,20 @@ struct LuaProcess {
     private var spare: FiberPointer? = nil
     private(set) var fiberCount = 1
 
+    private var made: FiberPointer? = nil
+
     /// Nil when the memory limit does not even allow the main fiber.
+    ///
+    /// This and the main fiber live in the VM's own memory: a process that is only started and ends asks for no other.
     static func make(
         vm: VMPointer, conclude: @escaping (LuaProcessPointer, FiberPointer) -> Void
     ) -> LuaProcessPointer? {
         guard let thread = obh_fiber_main(vm) else { return nil }
-        let main = FiberPointer.allocate(capacity: 1)
+        let space = UnsafeMutableRawPointer(vm) + MemoryLayout<obh_vm>.offset(of: \.host_space)!
+        let lua = space.bindMemory(to: LuaProcess.self, capacity: 1)
+        let main = (space + MemoryLayout<LuaProcess>.stride).bindMemory(to: Fiber.self, capacity: 1)
+        assert(MemoryLayout<LuaProcess>.stride + MemoryLayout<Fiber>.stride <= OBH_HOST_SPACE)
         main.initialize(to: Fiber(thread: thread, state: .ready))
-        let lua = LuaProcessPointer.allocate(capacity: 1)
         lua.initialize(to: LuaProcess(vm: vm, main: main, conclude: conclude))
         lua.pointee.append(main)
         vm.pointee.host = UnsafeMutableRawPointer(lua)
@@ -91,22 +99,20 @@ struct LuaProcess {
         self.vm = vm
         self.main = main
         self.conclude = conclude
-        blocks = [main]
     }
-
-    /// Every record ever made, to give them back.
-    private var blocks: [FiberPointer]
 
     /// Gives back everything but the VM. Runs no Lua code.
     static func destroy(_ lua: LuaProcessPointer) {
         lua.pointee.modules.destroy()
-        for block in lua.pointee.blocks {
-            block.deinitialize(count: 1)
-            block.deallocate()
+        var next = lua.pointee.made
+        while let fiber = next {
+            next = fiber.pointee.nextMade
+            fiber.deinitialize(count: 1)
+            fiber.deallocate()
         }
+        lua.pointee.main.deinitialize(count: 1)
         lua.pointee.vm.pointee.host = nil
         lua.deinitialize(count: 1)
-        lua.deallocate()
     }
 
     // MARK: - Waiting
@@ -166,7 +172,8 @@ struct LuaProcess {
         } else {
             fiber = .allocate(capacity: 1)
             fiber.initialize(to: Fiber())
-            blocks.append(fiber)
+            fiber.pointee.nextMade = made
+            made = fiber
         }
         fiber.pointee.thread = thread
         fiber.pointee.started = false

@@ -31,7 +31,7 @@ enum LuaBody {
         options.code_size = program.unit.codeSize
         options.code_name = program.unit.chunkName
         options.method = program.methodText
-        guard let vm = obh_vm_create(&options) else {
+        guard let vm = obh_vm_create(&options, program.template.take(options)) else {
             process.end(.error("not enough memory", of: process.pid))
             return 1
         }

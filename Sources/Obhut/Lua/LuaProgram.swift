@@ -89,10 +89,12 @@ final class LuaProgram: Sendable {
     let method: String
     /// `method` as C text; lives as long as this.
     nonisolated(unsafe) let methodText: UnsafePointer<CChar>  // immutable
+    let template: LuaTemplate
 
-    init(unit: LuaUnit, method: String) {
+    init(unit: LuaUnit, method: String, cloning: Cloning = .fromSecond) {
         self.unit = unit
         self.method = method
+        template = LuaTemplate(cloning)
         methodText = UnsafePointer(strdup(method)!)
     }
 
@@ -113,9 +115,13 @@ final class LuaProgram: Sendable {
 /// that import them.
 final class LuaPrograms {
     private let application: Application
+    private let cloning: Cloning
     private var libraries: [EntryID: LuaUnit] = [:]
 
-    init(_ application: Application) { self.application = application }
+    init(_ application: Application, cloning: Cloning) {
+        self.application = application
+        self.cloning = cloning
+    }
 
     /// - Precondition: the application has been loaded with `LuaProgram.check`, so its sources
     ///   compile, and imports form no cycle.
@@ -124,8 +130,8 @@ final class LuaPrograms {
     ) -> ProcessDefinition {
         let id = entry.id.description
         return ProcessDefinition(
-            id: id, body: LuaBody.table, program: LuaProgram(unit: unit(id, code), method: method),
-            memoryLimit: memoryLimit)
+            id: id, body: LuaBody.table,
+            program: LuaProgram(unit: unit(id, code), method: method, cloning: cloning), memoryLimit: memoryLimit)
     }
 
     private func unit(_ id: String, _ code: LuaCode) -> LuaUnit {

@@ -11,11 +11,11 @@ final class Directory: Sendable {
         kinds = [:]
     }
 
-    init(_ application: Application, scheduler: Scheduler) {
+    init(_ application: Application, scheduler: Scheduler, cloning: Cloning) {
         var hosts: [String: Host] = [:]
         var definitions: [String: ProcessDefinition] = [:]
         var kinds: [String: String] = [:]
-        let programs = LuaPrograms(application)
+        let programs = LuaPrograms(application, cloning: cloning)
         for entry in application.entries {
             let id = entry.id.description
             kinds[id] = entry.kind.rawValue

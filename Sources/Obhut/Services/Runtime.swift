@@ -16,6 +16,9 @@ struct RuntimeConfiguration {
     /// One thread, virtual time, an order given by the seed (T2).
     var simulated = false
 
+    /// How the VMs of processes are made.
+    var cloning = Cloning.fromSecond
+
     /// Whether `number` can serve as the preemption signal; 0 means none.
     static func maySignal(_ number: Int32) -> Bool {
         let taken = [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF]
@@ -63,6 +66,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var services: [Service] = []  // guarded by lock
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
+    private let cloning: Cloning
     /// When a stop that is under way ends by force; only brought forward, by any thread.
     private let forceAt = Atomic<Int64>(.max)
 
@@ -75,6 +79,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     }
 
     init(_ configuration: RuntimeConfiguration) throws(Problem) {
+        cloning = configuration.cloning
         let fault = LuaLibrary.open()
         if let fault { throw .system(fault) }
         var seed: UInt64 = 0
@@ -115,7 +120,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     }
 
     private func publishLocked(_ application: Application) {
-        let directory = Directory(application, scheduler: scheduler)
+        let directory = Directory(application, scheduler: scheduler, cloning: cloning)
         loading = .done
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }

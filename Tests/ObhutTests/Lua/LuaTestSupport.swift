@@ -49,7 +49,7 @@ final class LuaWorld {
         do throws(SyntaxFault) {
             let unit = try LuaUnit(id: "app:test", chunkName: "test.lua", text: Array(source.utf8))
             let definition = ProcessDefinition(
-                id: "app:test", body: LuaRun.body, program: LuaProgram(unit: unit, method: method),
+                id: "app:test", body: LuaRun.body, program: LuaProgram(unit: unit, method: method, cloning: testCloning),
                 memoryLimit: memory)
             run.pid = try! system.spawn(
                 definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0), parent: nil

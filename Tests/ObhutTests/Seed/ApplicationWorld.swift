@@ -100,6 +100,7 @@ final class ApplicationWorld {
     init(_ drive: Drive, folder: String? = nil, files: [String: String] = [:], services: Bool = false) throws {
         let (lines, log) = (Lines(), log)
         var configuration = RuntimeConfiguration()
+        configuration.cloning = testCloning
         configuration.output = { text, _ in lines.append(text) }
         configuration.log = { text, _ in log.append(text) }
         if let seed = drive.seed {

@@ -87,7 +87,7 @@ final class LuaHarness {
     ) {
         definitions[id] = ProcessDefinition(
             id: id, body: CheckedLuaBody.table,
-            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main"))
+            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main", cloning: testCloning))
     }
 
     /// A source; `id` is its chunk's name, too.
@@ -168,3 +168,7 @@ enum CheckedLuaBody {
         return answer
     }
 }
+
+/// How the VMs of tests are made: as copies from the first process of an entry on, or with OBHUT_TEST_CLONING=never each
+/// from nothing.
+let testCloning: Cloning = getenv("OBHUT_TEST_CLONING").map { String(cString: $0) } == "never" ? .never : .always

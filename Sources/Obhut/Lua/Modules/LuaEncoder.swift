@@ -222,6 +222,7 @@ private struct LuaEncoder {
 
     /// Keys 1…n make an array, all else a map; nothing at all is an array.
     private mutating func encodeTable(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
+        obh_lua_complete(L, index)
         let length = Int(obh_lua_rawlen(L, index))
         var count = 0
         var isArray = true

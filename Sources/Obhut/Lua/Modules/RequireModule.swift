@@ -22,7 +22,7 @@ private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
     case "process": obh_lua_pushmodule(L, Int32(obh_module_process))
     case "channel": obh_lua_pushmodule(L, Int32(obh_module_channel))
     case "errors": obh_lua_pushmodule(L, Int32(obh_module_errors))
-    case "os": obh_lua_pushlibrary(L, cText("os"))
+    case "os": obh_lua_pushmodule(L, Int32(obh_module_os))
     default: return false
     }
     return true

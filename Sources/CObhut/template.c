@@ -1,0 +1,314 @@
+/* A process's VM as a copy of a prepared one (ARCHITECTURE D1).
+ *
+ * A VM is made once in one piece of memory, the image: obh_vm, globals, the entry's loaded code, the main fiber. To start a
+ * process the image is copied, and every word in it that held an address inside the image gets the new place's address. This
+ * needs no knowledge of Lua's structures. That a number is taken for an address, or an address for a number, is found out
+ * beforehand: the first copy is compared with its original, byte for byte where an address may hide, its code as lua_dump
+ * writes it, its tables by all their keys. If they are not alike, the image is made again elsewhere.
+ *
+ * Only what has not run can be copied: a table whose keys are objects is sorted by their addresses. */
+#include <assert.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum {
+    SMALLEST_IMAGE = 64 * 1024,
+    LARGEST_IMAGE = 16 * 1024 * 1024, /* of code that large the copying is not the cost that matters */
+    ATTEMPTS = 3,
+    ROOM = 1024,                      /* what a copy can allocate before it needs memory of its own */
+    RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
+};
+
+struct spare {
+    struct spare *next;
+};
+
+struct obh_template {
+    char *image;         /* addresses within it are relative to its begin */
+    size_t size;
+    size_t block;        /* size of a copy with its room */
+    uint32_t *moved;     /* the words that are addresses */
+    size_t moved_count;
+    atomic_flag busy;    /* guards the two below; held for a few instructions */
+    struct spare *spares;
+    size_t spare_count;
+};
+
+static const size_t BEGIN = (sizeof(obh_vm) + 15) / 16 * 16; /* of the first chunk */
+
+/* ---- Copying ----------------------------------------------------------------------------- */
+
+static void lock(obh_template *source) {
+    for (int i = 0; atomic_flag_test_and_set_explicit(&source->busy, memory_order_acquire); i++) {
+        if (i > 100) sched_yield();
+    }
+}
+
+static void unlock(obh_template *source) { atomic_flag_clear_explicit(&source->busy, memory_order_release); }
+
+static void *take_block(obh_template *source) {
+    lock(source);
+    struct spare *spare = source->spares;
+    if (spare) {
+        source->spares = spare->next;
+        source->spare_count--;
+    }
+    unlock(source);
+    return spare ? spare : malloc(source->block);
+}
+
+obh_vm *obh_template_clone(obh_template *source) {
+    char *block = take_block(source);
+    if (!block) return NULL;
+    memcpy(block, source->image, source->size);
+    uintptr_t *words = (uintptr_t *)block;
+    for (size_t i = 0; i < source->moved_count; i++) words[source->moved[i]] += (uintptr_t)block;
+    obh_vm *vm = (obh_vm *)block;
+    vm->source = source;
+    obh_arena_begin_with(&vm->arena, block + source->size, source->block - source->size, 0);
+    vm->arena.held = source->block;
+    obh_arena_close_free_blocks(&vm->arena);
+    return vm;
+}
+
+void obh_template_recycle(obh_template *source, obh_vm *vm) {
+    obh_arena_open_memory(vm, source->block);
+    struct spare *spare = (struct spare *)vm;
+    lock(source);
+    int keep = source->spare_count * source->block < RECYCLED;
+    if (keep) {
+        spare->next = source->spares;
+        source->spares = spare;
+        source->spare_count++;
+    }
+    unlock(source);
+    if (!keep) free(spare);
+}
+
+void obh_template_free(obh_template *source) {
+    if (!source) return;
+    for (struct spare *spare = source->spares, *next; spare; spare = next) {
+        next = spare->next;
+        free(spare);
+    }
+    free(source->moved);
+    free(source->image);
+    free(source);
+}
+
+size_t obh_template_size(const obh_template *source, size_t *moved) {
+    *moved = source->moved_count;
+    return source->size;
+}
+
+/* ---- Comparing a copy with its original ------------------------------------------------------- */
+
+enum { MOST_TABLES = 64, DEEPEST = 16 };
+
+struct comparison {
+    const void *seen[MOST_TABLES]; /* tables of the original */
+    int count;
+};
+
+/* Whether no address of the original's memory is left in the copy, wherever it may stand. */
+static int refers_elsewhere(const char *copy, size_t size, uintptr_t original) {
+    for (size_t i = 0; i + sizeof(uintptr_t) <= size; i++) {
+        uintptr_t word;
+        memcpy(&word, copy + i, sizeof word);
+        if (word - original <= size) return 1;
+    }
+    return 0;
+}
+
+struct expected {
+    const char *bytes;
+    size_t left;
+};
+
+static int compare_code(lua_State *L, const void *bytes, size_t size, void *raw) {
+    (void)L;
+    struct expected *expected = raw;
+    if (size > expected->left || memcmp(bytes, expected->bytes, size)) return 1;
+    expected->bytes += size;
+    expected->left -= size;
+    return 0;
+}
+
+static int same_code(obh_vm *vm, const obh_vm_options *options) {
+    struct expected expected = {options->code, options->code_size};
+    return lua_type(vm->main_fiber, -1) == LUA_TFUNCTION && lua_gettop(vm->main_fiber) == 2 &&
+           lua_dump(vm->main_fiber, compare_code, &expected, 0) == 0 && expected.left == 0;
+}
+
+static int same_tables(struct comparison *seen, lua_State *a, lua_State *b, int depth);
+
+/* Whether the values on top of both stacks are alike; pops them. */
+static int same_values(struct comparison *seen, lua_State *a, lua_State *b, int depth) {
+    int type = lua_type(a, -1), same = lua_type(b, -1) == type;
+    if (same) {
+        size_t length_a, length_b;
+        const char *text_a, *text_b;
+        switch (type) {
+        case LUA_TNUMBER:
+            same = lua_isinteger(a, -1) == lua_isinteger(b, -1) && lua_tointeger(a, -1) == lua_tointeger(b, -1) &&
+                   lua_tonumber(a, -1) == lua_tonumber(b, -1);
+            break;
+        case LUA_TBOOLEAN: same = lua_toboolean(a, -1) == lua_toboolean(b, -1); break;
+        case LUA_TLIGHTUSERDATA: same = lua_touserdata(a, -1) == lua_touserdata(b, -1); break;
+        case LUA_TSTRING:
+            text_a = lua_tolstring(a, -1, &length_a);
+            text_b = lua_tolstring(b, -1, &length_b);
+            same = length_a == length_b && !memcmp(text_a, text_b, length_a);
+            break;
+        case LUA_TFUNCTION: same = lua_tocfunction(a, -1) && lua_tocfunction(a, -1) == lua_tocfunction(b, -1); break;
+        case LUA_TTABLE: same = same_tables(seen, a, b, depth + 1); break;
+        case LUA_TTHREAD: break;
+        default: same = 0; /* nothing else stands in an image */
+        }
+    }
+    lua_pop(a, 1);
+    lua_pop(b, 1);
+    return same;
+}
+
+static int size_of(lua_State *L) {
+    int size = 0;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) size++;
+    return size;
+}
+
+/* Pushes a copy of the key on top of `a` onto `b`, made anew: so that a string is found as a program finds it. */
+static int push_key(lua_State *a, lua_State *b) {
+    size_t length;
+    const char *text;
+    switch (lua_type(a, -1)) {
+    case LUA_TSTRING:
+        text = lua_tolstring(a, -1, &length);
+        lua_pushlstring(b, text, length);
+        return 1;
+    case LUA_TNUMBER:
+        if (!lua_isinteger(a, -1)) return 0;
+        lua_pushinteger(b, lua_tointeger(a, -1));
+        return 1;
+    default: return 0;
+    }
+}
+
+/* The same for tables, which it leaves. */
+static int same_tables(struct comparison *seen, lua_State *a, lua_State *b, int depth) {
+    const void *table = lua_topointer(a, -1);
+    for (int i = 0; i < seen->count; i++) {
+        if (seen->seen[i] == table) return 1;
+    }
+    if (seen->count == MOST_TABLES || depth > DEEPEST || !lua_checkstack(a, 8) || !lua_checkstack(b, 8)) return 0;
+    seen->seen[seen->count++] = table;
+    if (size_of(a) != size_of(b)) return 0;
+    for (lua_pushnil(a); lua_next(a, -2);) {
+        lua_pushvalue(a, -2);
+        if (!push_key(a, b)) return 0;
+        lua_pop(a, 1);
+        lua_rawget(b, -2);
+        if (!same_values(seen, a, b, depth)) return 0;
+    }
+    int has = lua_getmetatable(a, -1);
+    if (lua_getmetatable(b, -1) != has) return 0;
+    return !has || same_values(seen, a, b, depth);
+}
+
+/* Neither may be used for anything else afterwards. */
+static int alike(obh_vm *original, obh_vm *copy, const obh_vm_options *options) {
+    struct comparison seen = {.count = 0};
+    size_t used = copy->arena.used;
+    lua_State *a = original->main_state, *b = copy->main_state;
+    original->in_host++;
+    copy->in_host++;
+    int same = same_code(copy, options);
+    lua_pushvalue(a, LUA_REGISTRYINDEX);
+    lua_pushvalue(b, LUA_REGISTRYINDEX);
+    same = same && same_tables(&seen, a, b, 0);
+    lua_settop(a, 1);
+    lua_settop(b, 1);
+    lua_pushliteral(a, ""); /* what strings have for a metatable is in no table */
+    lua_pushliteral(b, "");
+    same = same && lua_getmetatable(a, -1) && lua_getmetatable(b, -1) && same_values(&seen, a, b, 0);
+    lua_settop(a, 1);
+    lua_settop(b, 1);
+    /* The original has just been collected: whatever is garbage in the copy alone has lost a reference. */
+    lua_gc(b, LUA_GCCOLLECT);
+    same = same && copy->arena.used == used;
+    copy->in_host--;
+    original->in_host--;
+    return same;
+}
+
+/* ---- Making one ---------------------------------------------------------------------------------- */
+
+/* Finds the words that are addresses and makes them relative. */
+static int take_image(obh_template *made, const char *memory) {
+    made->image = malloc(made->size);
+    made->moved = malloc(made->size / sizeof(uintptr_t) * sizeof *made->moved);
+    if (!made->image || !made->moved) return -1;
+    memcpy(made->image, memory, made->size);
+    uintptr_t *words = (uintptr_t *)made->image, begin = (uintptr_t)memory;
+    for (size_t i = 0; i < made->size / sizeof *words; i++) {
+        if (words[i] - begin > made->size) continue;
+        words[i] -= begin;
+        made->moved[made->moved_count++] = (uint32_t)i;
+    }
+    uint32_t *fitting = realloc(made->moved, (made->moved_count + 1) * sizeof *fitting);
+    if (fitting) made->moved = fitting;
+    return 0;
+}
+
+/* A template made in `memory`, which is zeroed; NULL and `*retry` when more memory or another place might help. */
+static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options *options, int *more, int *elsewhere) {
+    obh_vm *original = (obh_vm *)memory;
+    *more = *elsewhere = 0;
+    obh_arena_init(&original->arena);
+    obh_arena_begin_with(&original->arena, memory + BEGIN, capacity - BEGIN, 1);
+    if (obh_vm_set_up(original, options)) {
+        *more = 1;
+        return NULL;
+    }
+    obh_template *made = calloc(1, sizeof *made);
+    if (!made) return NULL;
+    made->size = (size_t)(original->arena.bump - memory);
+    made->block = (made->size + ROOM + 63) / 64 * 64;
+    obh_arena_open_memory(memory, capacity);
+    obh_vm *copy = take_image(made, memory) ? NULL : obh_template_clone(made);
+    if (copy) {
+        original->arena.sealed = 0;
+        obh_arena_open_memory(copy, made->block);
+        *elsewhere = refers_elsewhere((char *)copy, made->size, (uintptr_t)memory) || !alike(original, copy, options);
+        obh_vm_destroy(copy);
+        obh_arena_drop(&original->arena);
+        if (!*elsewhere) return made;
+    }
+    obh_template_free(made);
+    return NULL;
+}
+
+obh_template *obh_template_create(const obh_vm_options *options) {
+    obh_template *made = NULL;
+    char *tried[ATTEMPTS];
+    int attempts = 0, more, elsewhere = 1;
+    for (size_t capacity = SMALLEST_IMAGE; elsewhere && attempts < ATTEMPTS && capacity <= LARGEST_IMAGE;) {
+        char *memory = calloc(1, capacity);
+        if (!memory) break;
+        made = make_in(memory, capacity, options, &more, &elsewhere);
+        if (more) {
+            obh_arena_open_memory(memory, capacity);
+            free(memory);
+            capacity *= 2;
+            elsewhere = 1;
+        } else {
+            tried[attempts++] = memory; /* kept until the end, so that the next one lies elsewhere */
+        }
+    }
+    while (attempts) free(tried[--attempts]);
+    return made;
+}
