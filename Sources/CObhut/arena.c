@@ -138,7 +138,7 @@ static void *refill(obh_arena *arena, size_t n) {
         }
         if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
-        while (size < LARGEST_CHUNK && size < arena->held / 8) size *= 2;
+        while (size < LARGEST_CHUNK && size < arena->held / 16) size *= 2;
         size -= MALLOC_OVERHEAD;
         struct chunk *chunk = malloc(size);
         if (!chunk) return NULL;
@@ -211,6 +211,18 @@ static void *refuse(obh_vm *vm, size_t new_size) {
     vm->arena.refused = new_size;
     if (vm->current) obh_arm(vm->current);
     return NULL;
+}
+
+void *obh_vm_allocate(obh_vm *vm, size_t size) {
+    void *block = take(&vm->arena, size);
+    if (!block) abort();
+    vm->arena.used += size;
+    return block;
+}
+
+void obh_vm_free(obh_vm *vm, void *block, size_t size) {
+    vm->arena.used -= size;
+    give(&vm->arena, block, size);
 }
 
 void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {

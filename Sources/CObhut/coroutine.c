@@ -141,6 +141,7 @@ int obh_coroutine_resume(lua_State *L) {
 int obh_coroutine_create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
+    *obh_word(co) = (uintptr_t)obh_vm_of(L); /* Lua has copied the main state's flags */
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
     return 1;

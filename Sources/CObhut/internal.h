@@ -54,7 +54,7 @@ void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size
 
 /* ---- vm.c ------------------------------------------------------------------------ */
 
-/* Makes a VM in memory that is zeroed: state, globals, the loaded chunk and the main fiber, with no limit yet. The arena has
+/* Makes a VM in memory that is zeroed: state, globals and the loaded chunk, with no limit yet. The arena has
  * been initialised. 0, or -1 when memory is short. */
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
 /* ---- template.c ------------------------------------------------------------------ */

@@ -89,9 +89,3 @@ int obh_lua_next(lua_State *L, int index) { return lua_next(L, index); }
 int obh_lua_getmetatable(lua_State *L, int index) { return lua_getmetatable(L, index); }
 void obh_lua_getuservalue(lua_State *L, int index, int n) { lua_getiuservalue(L, index, n); }
 void obh_lua_setuservalue(lua_State *L, int index, int n) { lua_setiuservalue(L, index, n); }
-
-void obh_lua_collect(obh_vm *vm) {
-    vm->in_host++;
-    lua_gc(vm->main_state, LUA_GCCOLLECT);
-    vm->in_host--;
-}

@@ -1,6 +1,6 @@
 /* A process's VM as a copy of a prepared one (ARCHITECTURE D1).
  *
- * A VM is made once in one piece of memory, the image: obh_vm, globals, the entry's loaded code, the main fiber. To start a
+ * A VM is made once in one piece of memory, the image: obh_vm, globals, the entry's loaded code. To start a
  * process the image is copied, and every word in it that held an address inside the image gets the new place's address. This
  * needs no knowledge of Lua's structures. That a number is taken for an address, or an address for a number, is found out
  * beforehand: the first copy is compared with its original, byte for byte where an address may hide, its code as lua_dump
@@ -140,8 +140,9 @@ static int compare_code(lua_State *L, const void *bytes, size_t size, void *raw)
 
 static int same_code(obh_vm *vm, const obh_vm_options *options) {
     struct expected expected = {options->code, options->code_size};
-    return lua_type(vm->main_fiber, -1) == LUA_TFUNCTION && lua_gettop(vm->main_fiber) == 2 &&
-           lua_dump(vm->main_fiber, compare_code, &expected, 0) == 0 && expected.left == 0;
+    lua_State *L = vm->main_state;
+    return lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TFUNCTION && lua_dump(L, compare_code, &expected, 0) == 0 &&
+           expected.left == 0;
 }
 
 static int same_tables(struct comparison *seen, lua_State *a, lua_State *b, int depth);
@@ -230,13 +231,13 @@ static int alike(obh_vm *original, obh_vm *copy, const obh_vm_options *options) 
     lua_pushvalue(a, LUA_REGISTRYINDEX);
     lua_pushvalue(b, LUA_REGISTRYINDEX);
     same = same && same_tables(&seen, a, b, 0);
-    lua_settop(a, 1);
-    lua_settop(b, 1);
+    lua_settop(a, 2);
+    lua_settop(b, 2);
     lua_pushliteral(a, ""); /* what strings have for a metatable is in no table */
     lua_pushliteral(b, "");
     same = same && lua_getmetatable(a, -1) && lua_getmetatable(b, -1) && same_values(&seen, a, b, 0);
-    lua_settop(a, 1);
-    lua_settop(b, 1);
+    lua_settop(a, 2);
+    lua_settop(b, 2);
     /* The original has just been collected: whatever is garbage in the copy alone has lost a reference. */
     lua_gc(b, LUA_GCCOLLECT);
     same = same && copy->arena.used == used;

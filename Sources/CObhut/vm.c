@@ -110,15 +110,7 @@ static int panic(lua_State *L) {
 
 static int main_body(lua_State *L);
 
-/* Pushes a coroutine that only the runtime resumes, to run `body`. */
-static lua_State *push_fiber(lua_State *L, lua_CFunction body) {
-    lua_State *fiber = lua_newthread(L);
-    obh_set_flag(fiber, OBH_OWNED);
-    lua_pushcfunction(fiber, body);
-    return fiber;
-}
-
-/* Leaves the main fiber on the main state's stack, where it is anchored. */
+/* Answers what the main state is to run: main_body, and the chunk for its argument. */
 static int set_up(lua_State *L) {
     const obh_vm_options *options = lua_touserdata(L, 1);
     obh_vm *vm = obh_vm_of(L);
@@ -127,12 +119,9 @@ static int set_up(lua_State *L) {
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY);
     obh_make_globals(L);
     if (options->complete_tables) obh_complete_all(L);
-    vm->main_fiber = push_fiber(L, main_body);
-    if (obh_lua_loadcode(vm->main_fiber, options->code, options->code_size, options->code_name)) {
-        lua_xmove(vm->main_fiber, L, 1);
-        return lua_error(L);
-    }
-    return 1;
+    lua_pushcfunction(L, main_body);
+    if (obh_lua_loadcode(L, options->code, options->code_size, options->code_name)) return lua_error(L);
+    return 2;
 }
 
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
@@ -141,14 +130,14 @@ int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
     lua_State *L = lua_newstate(obh_arena_allocate, vm);
     if (!L) return -1;
     vm->main_state = L;
-    *obh_word(L) = (uintptr_t)vm;
+    *obh_word(L) = (uintptr_t)vm | OBH_OWNED;
     lua_atpanic(L, panic);
     lua_gc(L, LUA_GCSTOP);
     /* New coroutines inherit the hook. */
     if (vm->count_interval) lua_sethook(L, hook, LUA_MASKCOUNT, vm->count_interval);
     lua_pushcfunction(L, set_up);
     lua_pushlightuserdata(L, (void *)options);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK) return -1;
+    if (lua_pcall(L, 1, 2, 0) != LUA_OK) return -1;
     vm->arena.refused = 0;
     lua_gc(L, LUA_GCRESTART);
     lua_gc(L, LUA_GCINC, 120, 0, 0); /* a small heap matters more than the collector's time (ARCHITECTURE D1) */
@@ -330,7 +319,7 @@ static int spawned_body(lua_State *L) {
 }
 
 lua_State *obh_fiber_main(obh_vm *vm) {
-    if (!obh_memory_exceeded(vm, vm->main_state)) return vm->main_fiber;
+    if (!obh_memory_exceeded(vm, vm->main_state)) return vm->main_state;
     vm->kill = OBH_KILL_MEMORY;
     return NULL;
 }
@@ -338,7 +327,9 @@ lua_State *obh_fiber_main(obh_vm *vm) {
 lua_State *obh_fiber_spawn(obh_vm *vm, lua_State *L, int arguments) {
     assert(vm->in_host);
     if (!lua_checkstack(L, 4)) return NULL;
-    lua_State *fiber = push_fiber(L, spawned_body);
+    lua_State *fiber = lua_newthread(L);
+    *obh_word(fiber) = (uintptr_t)vm | OBH_OWNED;
+    lua_pushcfunction(fiber, spawned_body);
     lua_rawsetp(L, LUA_REGISTRYINDEX, fiber); /* its anchor */
     if (!lua_checkstack(fiber, arguments + 4)) {
         obh_fiber_drop(vm, fiber);
@@ -350,8 +341,8 @@ lua_State *obh_fiber_spawn(obh_vm *vm, lua_State *L, int arguments) {
 
 void obh_fiber_drop(obh_vm *vm, lua_State *fiber) {
     vm->in_host++;
-    lua_pushnil(vm->main_state);
-    lua_rawsetp(vm->main_state, LUA_REGISTRYINDEX, fiber);
+    lua_pushnil(fiber);
+    lua_rawsetp(fiber, LUA_REGISTRYINDEX, fiber);
     vm->in_host--;
 }
 
@@ -381,7 +372,7 @@ int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
     obh_running_vm = vm;
 
     int results, arguments = lua_status(fiber) == LUA_OK ? lua_gettop(fiber) - 1 : 0;
-    int status = lua_resume(fiber, vm->main_state, arguments, &results);
+    int status = lua_resume(fiber, NULL, arguments, &results);
 
     obh_running_vm = NULL;
     vm->current = NULL;

@@ -117,7 +117,4 @@ size_t obh_lua_where(struct lua_State *L, int level, char *text, size_t size);
 /* A traceback of L from `level` on as text; answers the length. */
 size_t obh_lua_traceback(struct lua_State *L, int level, char *text, size_t size);
 
-/* A full collection, as on going idle. Also empties the list of collected handles into obh_vm_take_collected. */
-void obh_lua_collect(obh_vm *vm);
-
 #endif

@@ -112,13 +112,12 @@ typedef struct obh_arena {
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
 } obh_arena;
 
-enum { OBH_HOST_SPACE = 320 };
+enum { OBH_HOST_SPACE = 224 };
 
 /* ---- The VM ----------------------------------------------------------------------- */
 
 typedef struct obh_vm {
-    struct lua_State *main_state;          /* owns the heap; runs nothing but the set-up */
-    struct lua_State *main_fiber;          /* has the chunk on its stack, loaded */
+    struct lua_State *main_state;          /* owns the heap, and is the main fiber: no coroutine has to be made for it */
     obh_template *source;                  /* what it is a clone of; NULL: made by itself */
     struct lua_State *volatile current;    /* what runs right now: hooks are armed on it. NULL outside a step */
     void *process;                         /* the core's: its process slot */
@@ -168,6 +167,10 @@ typedef struct obh_vm_options {
 /* A new VM with its globals and the loaded chunk; NULL when memory is short. Runs nothing of the program. With a template it
  * is a copy of that, made from the same code and with the same options but for limit, seed and method. */
 obh_vm *obh_vm_create(const obh_vm_options *options, obh_template *source);
+
+/* Memory of the process besides Lua's: counted with it, and gone with it. Never NULL. Of at most 768 bytes. */
+void *obh_vm_allocate(obh_vm *vm, size_t size);
+void obh_vm_free(obh_vm *vm, void *block, size_t size);
 
 /* Gives all its memory back. Runs no Lua code: legal in any state outside a step. */
 void obh_vm_destroy(obh_vm *vm);

@@ -12,7 +12,7 @@ import CObhut
 // - A fiber that waits has one `WaitNode` at each channel it waits at. Whoever makes it ready takes all of
 //   them away. Where a fiber is made to unwind without that, nodes with spent tickets stay until the
 //   fiber waits again or the process ends; they are passed over.
-// - Records and nodes are blocks of the worker's pool; only the worker that runs the step touches them.
+// - Records and nodes are memory of the VM, and go with it; only the worker that runs the step touches them.
 
 typealias ChannelPointer = UnsafeMutablePointer<ChannelRecord>
 typealias WaitNodePointer = UnsafeMutablePointer<WaitNode>
@@ -145,8 +145,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     // MARK: Records
 
     func makeRecord(_ kind: ChannelRecord.Kind) -> ChannelPointer {
-        assert(MemoryLayout<ChannelRecord>.size <= Blocks.size && MemoryLayout<WaitNode>.size <= Blocks.size)
-        let record = Blocks.allocate().bindMemory(to: ChannelRecord.self, capacity: 1)
+        let record = pointee.vm.allocate(ChannelRecord.self)
         record.initialize(to: ChannelRecord(kind))
         record.pointee.next = pointee.modules.records
         pointee.modules.records?.pointee.previous = record
@@ -162,7 +161,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
             pointee.modules.records = record.pointee.next
         }
         record.pointee.next?.pointee.previous = record.pointee.previous
-        Blocks.free(UnsafeMutableRawPointer(record))
+        pointee.vm.free(record)
     }
 
     /// Gives back the records whose userdata the collector has found unreachable, with their timers.
@@ -199,7 +198,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     func addNode(
         _ ticket: FiberTicket, at channel: ChannelPointer, isSender: Bool, _ L: LuaState, caseIndex: Int32
     ) {
-        let node = Blocks.allocate().bindMemory(to: WaitNode.self, capacity: 1)
+        let node = pointee.vm.allocate(WaitNode.self)
         node.initialize(
             to: WaitNode(
                 channel: channel, isSender: isSender, ticket: ticket, L: L, caseIndex: caseIndex,
@@ -226,7 +225,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
                 channel.pointee.receivers.remove(node)
                 if channel.pointee.isOwn { pointee.modules.ownWaiters -= 1 }
             }
-            Blocks.free(UnsafeMutableRawPointer(node))
+            pointee.vm.free(node)
             if channel.pointee.isCollected && channel.pointee.isIdle { freeRecord(channel) }
         }
     }
@@ -268,5 +267,18 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
         fiber.pointee.wait.pause = nil
         pointee.modules.timers.remove(record)
         freeRecord(record)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == obh_vm {
+    /// Memory of the process besides Lua's (`obh_vm_allocate`), for a plain struct.
+    @inline(__always)
+    fileprivate func allocate<Value: BitwiseCopyable>(_: Value.Type) -> UnsafeMutablePointer<Value> {
+        obh_vm_allocate(self, MemoryLayout<Value>.size).bindMemory(to: Value.self, capacity: 1)
+    }
+
+    @inline(__always)
+    fileprivate func free<Value: BitwiseCopyable>(_ value: UnsafeMutablePointer<Value>) {
+        obh_vm_free(self, value, MemoryLayout<Value>.size)
     }
 }

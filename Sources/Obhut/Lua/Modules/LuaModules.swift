@@ -31,18 +31,6 @@ struct LuaModules {
     /// The process is over; nothing of Lua may be touched.
     mutating func destroy() {
         for inquiry in inquiries.values { inquiry.answer?.release() }
-        var next = records
-        while let record = next {
-            next = record.pointee.next
-            for list in [record.pointee.receivers, record.pointee.senders] {
-                var waiting = list.head
-                while let node = waiting {
-                    waiting = node.pointee.next
-                    Blocks.free(UnsafeMutableRawPointer(node))
-                }
-            }
-            Blocks.free(UnsafeMutableRawPointer(record))
-        }
         self = LuaModules()
     }
 }
