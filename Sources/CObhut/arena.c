@@ -1,8 +1,9 @@
 /* All of a process's Lua memory.
  *
- * Blocks up to 768 bytes are cut from chunks and recycled by size, in steps of 16. Chunks begin at 1 KB and grow with the
- * process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped at once:
- * the end of a process is obh_arena_drop, never lua_close.
+ * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
+ * class: up to 256 bytes there is one for each step of 16, above that eight for each doubling. Chunks begin at 1 KB and grow
+ * with the process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped
+ * at once: the end of a process is obh_arena_drop, never lua_close.
  *
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
  * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. Nothing
@@ -33,7 +34,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 16, SMALL = OBH_SMALL_CLASSES * UNIT, FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
+enum { UNIT = 16, SMALL = 128 * UNIT, FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
 
 /* What malloc keeps beside each of its blocks. */
 enum { MALLOC_OVERHEAD = 16 };
@@ -42,7 +43,6 @@ struct chunk {
     struct chunk *next;
     size_t size;
 };
-_Static_assert(SMALL <= FIRST_CHUNK - MALLOC_OVERHEAD - sizeof(struct chunk), "the largest small block fits the smallest chunk");
 
 struct large {
     struct large *next;
@@ -51,18 +51,35 @@ struct large {
 
 static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 
-static inline void put_free(obh_arena *arena, void *block, size_t n) {
-    *(void **)block = arena->free_lists[n];
-    arena->free_lists[n] = block;
-    arena->free_classes |= UINT64_C(1) << (n - 1);
-    CLOSE_BLOCK(block, n * UNIT);
+/* The smallest class whose blocks have `n` units, and the size of a class in bytes. */
+static inline size_t class_of(size_t n) {
+    if (OBH_LIKELY(n <= 16)) return n;
+    if (n <= 32) return 16 + (n - 16 + 1) / 2;
+    if (n <= 64) return 24 + (n - 32 + 3) / 4;
+    return 32 + (n - 64 + 7) / 8;
 }
 
-static inline void *take_free(obh_arena *arena, size_t n) {
-    void *block = arena->free_lists[n];
-    OPEN_BLOCK(block, n * UNIT);
-    arena->free_lists[n] = *(void **)block;
-    if (!arena->free_lists[n]) arena->free_classes &= ~(UINT64_C(1) << (n - 1));
+static inline size_t class_size(size_t class) {
+    if (class <= 16) return class * UNIT;
+    if (class <= 24) return (16 + (class - 16) * 2) * UNIT;
+    if (class <= 32) return (32 + (class - 24) * 4) * UNIT;
+    return (64 + (class - 32) * 8) * UNIT;
+}
+
+static inline size_t class_for(size_t size) { return class_of(units(size)); }
+
+static inline void put_free(obh_arena *arena, void *block, size_t class) {
+    *(void **)block = arena->free_lists[class];
+    arena->free_lists[class] = block;
+    arena->free_classes |= UINT64_C(1) << (class - 1);
+    CLOSE_BLOCK(block, class_size(class));
+}
+
+static inline void *take_free(obh_arena *arena, size_t class) {
+    void *block = arena->free_lists[class];
+    OPEN_BLOCK(block, class_size(class));
+    arena->free_lists[class] = *(void **)block;
+    if (!arena->free_lists[class]) arena->free_classes &= ~(UINT64_C(1) << (class - 1));
     return block;
 }
 
@@ -84,7 +101,7 @@ void obh_arena_close_free_blocks(obh_arena *arena) {
     for (size_t n = 1; n <= OBH_SMALL_CLASSES; n++) {
         for (char *block = arena->free_lists[n], *next; block; block = next) {
             next = *(void **)block;
-            CLOSE_BLOCK(block, n * UNIT);
+            CLOSE_BLOCK(block, class_size(n));
         }
     }
 #else
@@ -107,16 +124,17 @@ void obh_arena_drop(obh_arena *arena) {
         OPEN_BLOCK(chunk, chunk->size);
         free(chunk);
     }
-    memset(arena, 0, sizeof *arena);
+    arena->chunks = arena->large = NULL;
 }
 
 /* Gives a piece of memory to the free lists. */
 static void scatter(obh_arena *arena, char *begin, char *end) {
     while (begin < end) {
         size_t n = (size_t)(end - begin) / UNIT;
-        if (n > OBH_SMALL_CLASSES) n = OBH_SMALL_CLASSES;
-        put_free(arena, begin, n);
-        begin += n * UNIT;
+        size_t class = n * UNIT >= SMALL ? OBH_SMALL_CLASSES : class_of(n);
+        if (class_size(class) > n * UNIT) class--;
+        put_free(arena, begin, class);
+        begin += class_size(class);
     }
 }
 
@@ -125,20 +143,22 @@ static inline int in_image(const obh_arena *arena, const void *block) {
     return (uintptr_t)block - (uintptr_t)arena < arena->image;
 }
 
-/* A block of n units when its own free list is empty. */
-static void *refill(obh_arena *arena, size_t n) {
-    if ((size_t)(arena->bump_end - arena->bump) < n * UNIT) {
+/* A block of a class whose free list is empty. */
+static void *refill(obh_arena *arena, size_t class) {
+    size_t wanted = class_size(class);
+    if ((size_t)(arena->bump_end - arena->bump) < wanted) {
         /* A program that freed many blocks of another size should not have to grow for it. */
-        uint64_t larger = arena->free_classes >> n << n;
-        if (larger && arena->held - arena->used > arena->used / 2) {
+        uint64_t larger = arena->free_classes >> class << class;
+        if (larger && arena->held - arena->used > arena->used / 8) {
             size_t from = (size_t)__builtin_ctzll(larger) + 1;
             char *block = take_free(arena, from);
-            put_free(arena, block + n * UNIT, from - n);
+            scatter(arena, block + wanted, block + class_size(from));
             return block;
         }
         if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
         while (size < LARGEST_CHUNK && size < arena->held / 16) size *= 2;
+        if (size < wanted + sizeof(struct chunk) + MALLOC_OVERHEAD) size = wanted + sizeof(struct chunk) + MALLOC_OVERHEAD;
         size -= MALLOC_OVERHEAD;
         struct chunk *chunk = malloc(size);
         if (!chunk) return NULL;
@@ -151,7 +171,7 @@ static void *refill(obh_arena *arena, size_t n) {
         arena->held += size + MALLOC_OVERHEAD;
     }
     void *block = arena->bump;
-    arena->bump += n * UNIT;
+    arena->bump += wanted;
     return block;
 }
 
@@ -194,13 +214,13 @@ static void *resize_large(obh_arena *arena, void *user, size_t old_size, size_t 
 
 static inline void *take(obh_arena *arena, size_t size) {
     if (OBH_UNLIKELY(size > SMALL)) return allocate_large(arena, size);
-    size_t n = units(size);
-    return OBH_LIKELY(arena->free_lists[n] != NULL) ? take_free(arena, n) : refill(arena, n);
+    size_t class = class_for(size);
+    return OBH_LIKELY(arena->free_lists[class] != NULL) ? take_free(arena, class) : refill(arena, class);
 }
 
 static inline void give(obh_arena *arena, void *block, size_t size) {
     if (OBH_UNLIKELY(size > SMALL)) return free_large(arena, block, size);
-    put_free(arena, block, units(size));
+    put_free(arena, block, class_for(size));
 }
 
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
@@ -250,8 +270,11 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
         result = take(arena, new_size);
     } else if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
-    } else if (old_size <= SMALL && units(old_size) == units(new_size)) {
+    } else if (old_size <= SMALL && new_size <= SMALL && class_for(old_size) == class_for(new_size)) {
         result = block;
+    } else if (old_size <= SMALL && new_size < old_size) { /* a stack on going idle: where it is */
+        result = block;
+        scatter(arena, (char *)block + class_size(class_for(new_size)), (char *)block + class_size(class_for(old_size)));
     } else {
         result = take(arena, new_size);
         if (OBH_LIKELY(result != NULL)) {
@@ -265,8 +288,8 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     }
     /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
     if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
-        size_t written = result == block ? units(old_size) * UNIT : old_size;
-        if (written < units(new_size) * UNIT) memset((char *)result + written, 0, units(new_size) * UNIT - written);
+        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
+        memset((char *)result + old_size, 0, size - old_size);
     }
     arena->used += new_size - old_size;
     if (arena->used > arena->peak) arena->peak = arena->used;

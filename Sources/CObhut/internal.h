@@ -61,7 +61,7 @@ int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
 
 /* A VM copied from a template; NULL when memory is short. */
 obh_vm *obh_template_clone(obh_template *source);
-/* Takes back the memory of a VM that obh_template_clone made. */
+/* Takes back the memory of a VM that obh_template_clone made; its arena holds nothing else any more. */
 void obh_template_recycle(obh_template *source, obh_vm *vm);
 
 /* ---- vm.c, again ------------------------------------------------------------------- */

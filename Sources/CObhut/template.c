@@ -19,7 +19,10 @@ enum {
     SMALLEST_IMAGE = 64 * 1024,
     LARGEST_IMAGE = 16 * 1024 * 1024, /* of code that large the copying is not the cost that matters */
     ATTEMPTS = 3,
-    ROOM = 1024,                      /* what a copy can allocate before it needs memory of its own */
+    ROOM = 1024,                      /* what a copy can allocate before it needs memory of its own, as long as nobody has
+                                         waited; then, what the first one had allocated, */
+    SLACK = 256,                      /* with this much more, */
+    MOST_ROOM = 16 * 1024,            /* but at most this */
     RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
 };
 
@@ -30,11 +33,12 @@ struct spare {
 struct obh_template {
     char *image;         /* addresses within it are relative to its begin */
     size_t size;
-    size_t block;        /* size of a copy with its room */
     uint32_t *moved;     /* the words that are addresses */
     size_t moved_count;
-    atomic_flag busy;    /* guards the two below; held for a few instructions */
-    struct spare *spares;
+    atomic_uchar learned; /* `block` is as it stays */
+    atomic_flag busy;    /* guards what is below; held for a few instructions */
+    size_t block;        /* size of a copy with its room */
+    struct spare *spares; /* of that size */
     size_t spare_count;
 };
 
@@ -50,36 +54,44 @@ static void lock(obh_template *source) {
 
 static void unlock(obh_template *source) { atomic_flag_clear_explicit(&source->busy, memory_order_release); }
 
-static void *take_block(obh_template *source) {
+static void *take_block(obh_template *source, size_t *size) {
     lock(source);
+    *size = source->block;
     struct spare *spare = source->spares;
     if (spare) {
         source->spares = spare->next;
         source->spare_count--;
     }
     unlock(source);
-    return spare ? spare : malloc(source->block);
+    return spare ? spare : malloc(*size);
 }
 
+/* Blocks are of a multiple of 16 bytes, so that their end is where the arena knows it. */
+static size_t block_of(const obh_vm *vm) { return (size_t)((const char *)&vm->arena - (const char *)vm) + vm->arena.image; }
+
+static size_t block_size(const obh_template *source, size_t room) { return (source->size + room + 63) / 64 * 64; }
+
 obh_vm *obh_template_clone(obh_template *source) {
-    char *block = take_block(source);
+    size_t size;
+    char *block = take_block(source, &size);
     if (!block) return NULL;
     memcpy(block, source->image, source->size);
     uintptr_t *words = (uintptr_t *)block;
     for (size_t i = 0; i < source->moved_count; i++) words[source->moved[i]] += (uintptr_t)block;
     obh_vm *vm = (obh_vm *)block;
     vm->source = source;
-    obh_arena_begin_with(&vm->arena, block + source->size, source->block - source->size, 0);
-    vm->arena.held = source->block;
+    obh_arena_begin_with(&vm->arena, block + source->size, size - source->size, 0);
+    vm->arena.held = size;
     obh_arena_close_free_blocks(&vm->arena);
     return vm;
 }
 
 void obh_template_recycle(obh_template *source, obh_vm *vm) {
-    obh_arena_open_memory(vm, source->block);
+    size_t size = block_of(vm);
+    obh_arena_open_memory(vm, size);
     struct spare *spare = (struct spare *)vm;
     lock(source);
-    int keep = source->spare_count * source->block < RECYCLED;
+    int keep = size == source->block && source->spare_count * size < RECYCLED;
     if (keep) {
         spare->next = source->spares;
         source->spares = spare;
@@ -89,12 +101,31 @@ void obh_template_recycle(obh_template *source, obh_vm *vm) {
     if (!keep) free(spare);
 }
 
-void obh_template_free(obh_template *source) {
-    if (!source) return;
-    for (struct spare *spare = source->spares, *next; spare; spare = next) {
+static void free_spares(struct spare *spare) {
+    for (struct spare *next; spare; spare = next) {
         next = spare->next;
         free(spare);
     }
+}
+
+void obh_vm_waits(obh_vm *vm) {
+    obh_template *source = vm->source;
+    if (OBH_LIKELY(!source || atomic_load_explicit(&source->learned, memory_order_relaxed))) return;
+    if (atomic_exchange(&source->learned, 1)) return;
+    const obh_arena *arena = &vm->arena;
+    size_t wanted = BEGIN + arena->used + SLACK, room = wanted > source->size ? wanted - source->size : 0;
+    lock(source);
+    source->block = block_size(source, room < MOST_ROOM ? room : MOST_ROOM);
+    struct spare *spares = source->spares;
+    source->spares = NULL;
+    source->spare_count = 0;
+    unlock(source);
+    free_spares(spares);
+}
+
+void obh_template_free(obh_template *source) {
+    if (!source) return;
+    free_spares(source->spares);
     free(source->moved);
     free(source->image);
     free(source);
@@ -278,7 +309,7 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     obh_template *made = calloc(1, sizeof *made);
     if (!made) return NULL;
     made->size = (size_t)(original->arena.bump - memory);
-    made->block = (made->size + ROOM + 63) / 64 * 64;
+    made->block = block_size(made, ROOM);
     obh_arena_open_memory(memory, capacity);
     obh_vm *copy = take_image(made, memory) ? NULL : obh_template_clone(made);
     if (copy) {

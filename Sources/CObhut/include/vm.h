@@ -94,17 +94,17 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 48 /* of 16 bytes: blocks up to 768, which a coroutine's stack fits into */ };
+enum { OBH_SMALL_CLASSES = 40 /* of blocks up to 2 KB */ };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
-    void *free_lists[OBH_SMALL_CLASSES + 1]; /* by units of 16 bytes; [0] unused */
+    void *free_lists[OBH_SMALL_CLASSES + 1]; /* by class; [0] unused */
     uint64_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
     char *bump, *bump_end;                   /* what is left of the newest chunk */
     void *chunks;                            /* all chunks, but the first one of a clone */
     size_t image;                            /* so many bytes from here on hold blocks that are no chunk's and not malloc's */
     uint8_t sealed;                          /* a template is being made: nothing from malloc */
-    void *large;                             /* all blocks over 768 bytes, doubly linked */
+    void *large;                             /* all blocks over 2 KB, doubly linked */
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
     size_t peak;                             /* largest `used` */
@@ -143,6 +143,7 @@ typedef struct obh_vm {
     uint64_t *collected;                   /* handles of collected userdata (obh_vm_take_collected) */
     uint32_t collected_count, collected_capacity;
     uint64_t hooks, preemptions;           /* counters for tests and metrics */
+    uint64_t turns;                        /* times that a fiber was run */
     uint64_t seed[2];                      /* of math.random, which is not made before it is used */
     uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
     const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
@@ -168,7 +169,7 @@ typedef struct obh_vm_options {
  * is a copy of that, made from the same code and with the same options but for limit, seed and method. */
 obh_vm *obh_vm_create(const obh_vm_options *options, obh_template *source);
 
-/* Memory of the process besides Lua's: counted with it, and gone with it. Never NULL. Of at most 768 bytes. */
+/* Memory of the process besides Lua's: counted with it, and gone with it. Never NULL. Of at most 2 KB. */
 void *obh_vm_allocate(obh_vm *vm, size_t size);
 void obh_vm_free(obh_vm *vm, void *block, size_t size);
 
@@ -190,6 +191,10 @@ obh_template *obh_template_create(const obh_vm_options *options);
 void obh_template_free(obh_template *source);
 /* Bytes of one copy before it runs, and how many words of them are moved addresses; for figures. */
 size_t obh_template_size(const obh_template *source, size_t *moved);
+
+/* The process has come to wait. The first one of a template tells how much memory its kind needs until then: so that the
+ * others can have it in one piece, with nothing left over. */
+void obh_vm_waits(obh_vm *vm);
 
 /* ---- Fibers -------------------------------------------------------------------------- */
 

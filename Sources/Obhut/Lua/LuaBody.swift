@@ -49,7 +49,9 @@ enum LuaBody {
         let step = vm.lua.runStep()
         process.pointee.memoryUsed.store(vm.pointee.arena.used, ordering: .relaxed)
         switch step {
-        case .waiting: return Int32(OBH_STEP_WAITING)
+        case .waiting:
+            obh_vm_waits(vm)
+            return Int32(OBH_STEP_WAITING)
         case .interrupted: return Int32(OBH_STEP_INTERRUPTED)
         case .ended:
             // The core knows why a process was killed by a lethal signal.
