@@ -92,6 +92,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         system.abnormalEnd = { [unowned self] process, reason, isSeen in
             if !isSeen { self.log.died(process, reason) }
         }
+        scheduler.ticksWereLost = { [unowned self] isAgain in
+            let name = "the handler of the preemption signal (\(self.signalNumber))"
+            self.log.write(
+                isAgain ? .error : .warning,
+                isAgain
+                    ? "\(name) is not called: processes that compute are not interrupted any more"
+                    : "\(name) had been replaced by another that does not call it, and was put back")
+        }
     }
 
     // MARK: Load
