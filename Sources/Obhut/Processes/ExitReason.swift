@@ -1,3 +1,5 @@
+import Glibc
+
 /// The one result with which a process ended (P4), shared by all who are told.
 final class ExitReason: @unchecked Sendable {  // immutable
     /// Abnormal ends carry an error, normal ones a value.
@@ -41,10 +43,17 @@ final class ExitReason: @unchecked Sendable {  // immutable
     }
 
     /// The end of a process whose linked `neighbour` ended with `reason`.
-    static func linkFailure(of neighbour: Pid, named text: String, _ reason: ExitReason) -> ExitReason {
-        let prefix = "linked process \(text) failed: "
+    static func linkFailure(
+        of neighbour: Pid, _ reason: ExitReason, in system: ProcessSystem
+    ) -> ExitReason {
         let payload = reason.cause.withUnsafeBytes { bytes -> [UInt8] in
             var reader = PayloadReader(bytes)
+            // A cascade makes one for each process that falls: the common case is bytes and no texts.
+            if case .string(let text) = reader.next() {
+                return linkFailure(of: neighbour, text, in: system)
+            }
+            let prefix = "linked process \(system.text(of: neighbour)) failed: "
+            reader = PayloadReader(bytes)
             var writer = PayloadWriter()
             if case .ext(PayloadExtension.error, let body) = reader.next(),
                 var error = ErrorValue.read(from: body)
@@ -59,6 +68,26 @@ final class ExitReason: @unchecked Sendable {  // immutable
         return ExitReason(
             isAbnormal: true, payload: payload, cause: reason.cause, origin: reason.origin,
             hops: reason.hops + 1)
+    }
+
+    private static func linkFailure(
+        of neighbour: Pid, _ cause: UnsafeRawBufferPointer, in system: ProcessSystem
+    ) -> [UInt8] {
+        let room = 15 + ProcessSystem.maximumPidText + 9 + cause.count
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * room + 8) { memory in
+            let text = memory.baseAddress!
+            var count = 15
+            memcpy(text, "linked process ", count)
+            count += system.writeText(of: neighbour, to: text + count)
+            memcpy(text + count, " failed: ", 9)
+            count += 9
+            if cause.count > 0 { memcpy(text + count, cause.baseAddress!, cause.count) }
+            count += cause.count
+            var writer = PayloadWriter(
+                limit: .max, borrowing: UnsafeMutableRawBufferPointer(start: text + room, count: room + 8))
+            writer.writeUTF8(UnsafeRawBufferPointer(start: text, count: count))
+            return Array(writer.bytes)
+        }
     }
 
     /// The error as text for people.

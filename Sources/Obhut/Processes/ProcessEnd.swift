@@ -12,49 +12,55 @@ import Synchronization
 /// 4. The slot is given back. Nobody may touch it afterwards.
 extension UnsafeMutablePointer where Pointee == ProcessSlot {
     func finish(_ reason: ExitReason) {
+        // Both outlive the process. What they are passed to takes no reference of its own: those
+        // of one process would be counted on all workers at once.
+        Unmanaged.passUnretained(pointee.system)._withUnsafeGuaranteedRef { finish(reason, in: $0) }
+    }
+
+    private func finish(_ reason: ExitReason, in system: ProcessSystem) {
         var next = pointee.signals.close()
         while let signal = next {
             next = signal.pointee.next
-            handleClosing(signal)
+            handleClosing(signal, in: system)
         }
 
         let pid = pid
-        let system = system
         // seq_cst: the other side of `NameRegistry.register`.
         if pointee.hasNames.load(ordering: .sequentiallyConsistent) {
             pointee.hasNames.store(false, ordering: .relaxed)
             system.names.removeAll(of: pid)
         }
-        releaseTimers()
-        let relations = pointee.relations
+        releaseTimers(in: system.scheduler.timers)
         if reason.isAbnormal, let abnormalEnd = system.abnormalEnd {
             // A link whose LINK_DOWN is still unread has nobody at its other end (F5).
             let isSeen =
-                !relations.watchers.isEmpty || relations.links.contains { $0.value.down == nil }
+                !pointee.relations.watchers.isEmpty
+                || pointee.relations.links.contains { $0.value.down == nil }
             abnormalEnd(self, reason, isSeen)
         }
         releaseBody()
-        releaseMailbox()
-        pointee.relations = Relations()
+        releaseMailbox(in: system)
+        var relations = Relations()
+        swap(&relations, &pointee.relations)
         publishCounts()
 
-        tell(reason, relations)
-        let host = host
+        tell(reason, relations, in: system)
         pointee.definition = nil
         pointee.outcome = nil
         pointee.doom = nil
         pointee.hasStarted = false
         pointee.trapLinks = .no
         pointee.memoryUsed.store(0, ordering: .relaxed)
+        let host = pointee.runnable.host
         system.table.release(self, pid)
         // Ports are not counted: the host program has them, and may keep them for ever.
         guard let host else { return }
-        host.processCount.subtract(1, ordering: .relaxed)
+        _ = host._withUnsafeGuaranteedRef { $0.processCount.subtract(1, ordering: .relaxed) }
         system.ended.wrappingAdd(1, ordering: .relaxed)
         system.countDown()
     }
 
-    private func handleClosing(_ signal: SignalPointer) {
+    private func handleClosing(_ signal: SignalPointer, in system: ProcessSystem) {
         switch signal.pointee.kind {
         case .link, .unlink, .monitor, .demonitor: return handleRelation(signal)
         case .linkDown:
@@ -67,52 +73,57 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             }
         case .cancel: keepDeadline(of: signal)
         case .timer: forgetWakeTimer()
-        case .message: return bury(signal)
+        case .message: return bury(signal, in: system)
         default: break
         }
         signal.release()
     }
 
-    private func releaseTimers() {
-        system.scheduler.timers.disarm(pointee.wakeTimer)
+    private func releaseTimers(in timers: Timers) {
+        if pointee.wakeTimer != .none { timers.disarm(pointee.wakeTimer) }
         pointee.wakeTimer = .none
         pointee.wakeTimerAt = .max
         pointee.wakeAt = .max
         pointee.staleTimers = 0
-        system.scheduler.timers.disarm(pointee.relations.deadline.timer)
+        if pointee.relations.deadline.timer != .none { timers.disarm(pointee.relations.deadline.timer) }
     }
 
     /// A message that nobody has read (M6). Its charge is taken from `load` and `load` is
     /// not set to 0: senders who are refused at this moment have added theirs and will
     /// subtract it, perhaps in the slot's next life.
-    private func bury(_ signal: SignalPointer) {
+    private func bury(_ signal: SignalPointer, in system: ProcessSystem) {
         pointee.load.wrappingSubtract(signal.charge, ordering: .relaxed)
         system.deadLetters.wrappingAdd(1, ordering: .relaxed)
         signal.release()
     }
 
     private func releaseBody() {
-        if pointee.hasStarted { pointee.definition?.body.pointee.stop(self) }
+        if pointee.hasStarted, let raw = UnsafeRawPointer(bitPattern: pointee.definitionWord.load(ordering: .relaxed)) {
+            Unmanaged<ProcessDefinition>.fromOpaque(raw)._withUnsafeGuaranteedRef { _ = $0.body.pointee.stop(self) }
+        }
         pointee.bodyState = nil
         if let arguments = pointee.arguments { free(arguments.baseAddress) }
         pointee.arguments = nil
     }
 
-    private func releaseMailbox() {
+    private func releaseMailbox(in system: ProcessSystem) {
         pointee.mailbox.removeAll { signal in
-            if signal.pointee.kind == .message { bury(signal) } else { signal.release() }
+            if signal.pointee.kind == .message { bury(signal, in: system) } else { signal.release() }
         }
     }
 
-    private func tell(_ reason: ExitReason, _ relations: Relations) {
-        let now = system.clock.wall
+    private func tell(_ reason: ExitReason, _ relations: borrowing Relations, in system: ProcessSystem) {
+        let pid = pid
+        let isTold = !relations.watchers.isEmpty || !relations.links.isEmpty
+        let now = isTold ? system.clock.wall : 0
         // In the order in which they came, so that a simulation repeats itself.
-        for (watcher, _) in relations.watchers.sorted(by: { $0.value < $1.value }) {
+        relations.watchers.forEach(by: \.value) { watcher, _ in
             _ = system.deliver(
                 .makeEnd(.exit, from: pid, a: watcher.reference, reason: reason, at: now),
                 to: watcher.pid)
         }
-        for (peer, link) in relations.links.sorted(by: { $0.key < $1.key }) where link.down == nil {
+        relations.links.forEach(by: \.key) { peer, link in
+            guard link.down == nil else { return }
             let signal = SignalPointer.makeEnd(
                 .linkDown, from: pid, a: link.mine, b: link.theirs, reason: reason, at: now)
             if reason.isAbnormal {
@@ -121,15 +132,21 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
                 _ = system.deliver(signal, to: peer)
             }
         }
-        for (target, monitor) in relations.monitors.sorted(by: { $0.key < $1.key })
-        where monitor.exit == nil {
-            _ = system.deliver(.make(.demonitor, from: pid, a: monitor.reference), to: target)
+        if !relations.monitors.isEmpty {
+            for (target, monitor) in relations.monitors.sorted(by: { $0.key < $1.key })
+            where monitor.exit == nil {
+                _ = system.deliver(.make(.demonitor, from: pid, a: monitor.reference), to: target)
+            }
         }
-        for (reference, target) in relations.inquiries.sorted(by: { $0.key < $1.key }) {
-            _ = system.deliver(.make(.demonitor, from: pid, a: reference), to: target)
+        if !relations.inquiries.isEmpty {
+            for (reference, target) in relations.inquiries.sorted(by: { $0.key < $1.key }) {
+                _ = system.deliver(.make(.demonitor, from: pid, a: reference), to: target)
+            }
         }
-        for callee in relations.callees.sorted() {
-            _ = system.cancel(callee, from: pid, timeout: ProcessSystem.defaultCancelTimeout)
+        if !relations.callees.isEmpty {
+            for callee in relations.callees.sorted() {
+                _ = system.cancel(callee, from: pid, timeout: ProcessSystem.defaultCancelTimeout)
+            }
         }
     }
 }

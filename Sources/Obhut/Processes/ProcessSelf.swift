@@ -25,7 +25,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         if let link = pointee.relations.links[peer], link.down == nil { return .done }
         let serial = pointee.relations.nextSerial()
         guard system.deliver(.make(.link, from: pid, a: serial), to: peer) else { return .notFound }
-        pointee.relations.links[peer, default: .init()].mine = serial
+        var link = pointee.relations.links[peer] ?? .init()
+        link.mine = serial
+        pointee.relations.links[peer] = link
         publishCounts()
         return .done
     }

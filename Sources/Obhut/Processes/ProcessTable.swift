@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// All slots of a runtime, by number.
@@ -23,8 +24,9 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
     private let madeCount = Atomic<Int>(1)  // copy of `made` for readers
 
     init() {
-        chunks = .allocate(capacity: ProcessTable.chunkCount)
-        for i in 0..<ProcessTable.chunkCount { (chunks + i).initialize(to: Atomic<UInt>(0)) }
+        // Zeroed by the system page by page, when touched: half a megabyte, of which most runtimes use a word.
+        chunks = calloc(ProcessTable.chunkCount, MemoryLayout<Atomic<UInt>>.stride)!
+            .bindMemory(to: Atomic<UInt>.self, capacity: ProcessTable.chunkCount)
     }
 
     deinit {
@@ -37,7 +39,7 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
             chunk.deinitialize(count: ProcessTable.chunkSize)
             chunk.deallocate()
         }
-        chunks.deallocate()
+        Glibc.free(UnsafeMutableRawPointer(chunks))
     }
 
     /// The slot with this number, nil if there never was one.

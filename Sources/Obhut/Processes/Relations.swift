@@ -29,14 +29,17 @@ struct Relations {
     struct Watcher: Hashable {
         let pid: Pid
         let reference: UInt64
+
+        /// As that of a pid, which see: references are counted up too.
+        func _rawHashValue(seed: Int) -> Int { pid._rawHashValue(seed: seed ^ Int(truncatingIfNeeded: reference)) }
     }
 
-    var links: [Pid: Link] = [:]
+    var links = SmallMap<Pid, Link>()
     /// The program's monitors, one for each process (S3).
     var monitors: [Pid: Monitor] = [:]
     /// The runtime's own, by reference: who was asked (`request`), who was called (`call`).
     var inquiries: [UInt64: Pid] = [:]
-    var watchers: [Watcher: UInt64] = [:]
+    var watchers = SmallMap<Watcher, UInt64>()
     /// Processes that are cancelled when this one ends (`process.call`).
     var callees: Set<Pid> = []
     /// The nearest deadline of the cancels that were sent to this process, and its timer (C3).

@@ -77,7 +77,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         let from = signal.pointee.from
         switch signal.pointee.kind {
         case .link:
-            pointee.relations.links[from, default: .init()].theirs = signal.pointee.a
+            var link = pointee.relations.links[from] ?? .init()
+            link.theirs = signal.pointee.a
+            pointee.relations.links[from] = link
             publishCounts()
         case .unlink:
             if var link = pointee.relations.links[from] {
@@ -133,14 +135,16 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         let isEvent =
             pointee.trapLinks == .all || (pointee.trapLinks == .failures && reason.isAbnormal)
         if isEvent {
-            pointee.relations.links[from]!.down = signal
+            var unread = link
+            unread.down = signal
+            pointee.relations.links[from] = unread
             pointee.mailbox.append(signal)
             return
         }
         pointee.relations.links[from] = nil
         publishCounts()
         if reason.isAbnormal {
-            doom(signal, .linkFailure(of: from, named: system.text(of: from), reason))
+            doom(signal, .linkFailure(of: from, reason, in: system))
         } else {
             signal.release()
         }

@@ -8,7 +8,10 @@ import Synchronization
 final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by `lock`
     private let lock = Lock()
     private var ring: UnsafeMutablePointer<RunnablePointer?>  // guarded by lock
-    private var capacity = 64  // guarded by lock; a power of two
+    private var capacity = RunQueue.least  // guarded by lock; a power of two
+    private static let least = 64
+    /// A ring that grew beyond this is given back when it is empty.
+    private static let kept = 4096
     private var head = 0  // guarded by lock
     private var length = 0  // guarded by lock
 
@@ -29,7 +32,7 @@ final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by 
 
     func push(_ runnable: RunnablePointer) {
         lock.lock()
-        if length == capacity { grow() }
+        if length == capacity { resize(to: capacity * 2) }
         ring[(head &+ length) & (capacity &- 1)] = runnable
         length &+= 1
         advisoryCount.store(length, ordering: .sequentiallyConsistent)
@@ -45,16 +48,20 @@ final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by 
         head = (head &+ 1) & (capacity &- 1)
         length &-= 1
         advisoryCount.store(length, ordering: .sequentiallyConsistent)
+        if length == 0 && capacity > RunQueue.kept { resize(to: RunQueue.least) }
         return runnable
     }
 
-    private func grow() {
-        let larger = UnsafeMutablePointer<RunnablePointer?>.allocate(capacity: capacity * 2)
-        larger.initialize(repeating: nil, count: capacity * 2)
-        for i in 0..<length { larger[i] = ring[(head + i) & (capacity - 1)] }
+    /// Bytes of the ring.
+    var footprint: Int { lock.with { capacity * MemoryLayout<RunnablePointer?>.stride } }
+
+    private func resize(to count: Int) {
+        let other = UnsafeMutablePointer<RunnablePointer?>.allocate(capacity: count)
+        other.initialize(repeating: nil, count: count)
+        for i in 0..<length { other[i] = ring[(head + i) & (capacity - 1)] }
         ring.deallocate()
-        ring = larger
-        capacity *= 2
+        ring = other
+        capacity = count
         head = 0
     }
 }

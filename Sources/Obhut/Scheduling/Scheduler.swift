@@ -18,6 +18,10 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
     /// Set when the runtime is simulated: one thread, virtual time, a seeded order.
     let simulation: Simulation?
 
+    /// Told when ticks do not reach the workers (D2): another handler stood in the place of ours, which
+    /// was put back; `isAgain`: they stay away all the same. On the watch's thread. Set before the start.
+    var ticksWereLost: ((_ isAgain: Bool) -> Void)? = nil
+
     private let lock = Lock()
     private var random: RandomSource  // guarded by lock
     private(set) var hosts: [Host] = []  // guarded by lock

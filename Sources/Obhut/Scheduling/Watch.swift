@@ -20,6 +20,10 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     /// Between two ends for the step limit: the first may have been enough.
     private static let overrunGrace: Int64 = 1_000_000_000
 
+    /// So many ticks in a row that reach nobody are looked into; later, when one's word is to be the last.
+    private static let suspicious = 10
+    private static let certain = 100
+
     private unowned let scheduler: Scheduler
     private let lock = Lock()
     private let condition = Condition()
@@ -29,6 +33,11 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     private let sleepsUntil = Atomic<Int64>(.max)
     private var thread: pthread_t?  // start and stop only
     private var lastOverrun = Int64.min / 2  // the watch's own
+    /// The ticks that had arrived when they were last compared, and how many were sent since to steps
+    /// that were under way before; the watch's own.
+    private var ticks = (arrived: UInt(0), sent: 0)
+    /// How often they were found lost; the watch's own.
+    private var losses = 0
 
     init(scheduler: Scheduler) { self.scheduler = scheduler }
 
@@ -109,6 +118,19 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
                 if host.state == .started || host.state == .stopping { inspect(host, now: now) }
             }
         }
+        if ticks.sent >= (losses == 0 ? Watch.suspicious : Watch.certain) { compareTicks() }
+    }
+
+    /// Somebody may have installed a handler over ours that does not call it: then nobody who computes
+    /// is interrupted or can be ended (D2). Ours is put back once; who replaces it again means to.
+    private func compareTicks() {
+        let arrived = obh_preempt_ticks()
+        defer { ticks = (arrived, 0) }
+        guard arrived == ticks.arrived, losses < 2, case .signal(let number) = scheduler.preemption,
+            losses == 1 || obh_preempt_reinstall(number) != 0
+        else { return }
+        losses += 1
+        scheduler.ticksWereLost?(losses > 1)
     }
 
     private func inspect(_ host: Host, now: Int64) {
@@ -162,7 +184,10 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
         }
         worker.watched.ticks += 1
         let isLong = hasWork && worker.watched.ticks > Watch.slice
-        if isLong || runnable.pointee.attention.load(ordering: .relaxed) { interrupt(worker) }
+        if isLong || runnable.pointee.attention.load(ordering: .relaxed) {
+            ticks.sent += 1
+            interrupt(worker)
+        }
         if core.pointee.stuck.load(ordering: .relaxed) {
             host.rescue(worker)
             return host.isExhausted && !worker.watched.isOverrun

@@ -97,6 +97,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         system.abnormalEnd = { [unowned self] process, reason, isSeen in
             if !isSeen { self.log.died(process, reason) }
         }
+        scheduler.ticksWereLost = { [unowned self] isAgain in
+            let name = "the handler of the preemption signal (\(self.signalNumber))"
+            self.log.write(
+                isAgain ? .error : .warning,
+                isAgain
+                    ? "\(name) is not called: processes that compute are not interrupted any more"
+                    : "\(name) had been replaced by another that does not call it, and was put back")
+        }
     }
 
     // MARK: Load
@@ -285,11 +293,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout)
         }
         for host in directory.hosts.values { host.beginStop() }
-        endPolitely(livingPids(), within: Runtime.remainderTimeout)
+        endPolitely(livingPids(), within: Runtime.remainderTimeout, areAll: true)
         // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
         while system.aliveCount > 0 {
             for pid in livingPids() { _ = system.terminate(pid, from: .none) }
-            wait(until: scheduler.clock.now + 100_000_000) { system.aliveCount == 0 }
+            wait(until: scheduler.clock.now + 100_000_000, forAll: true) { system.aliveCount == 0 }
         }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
         for host in directory.hosts.values { host.stop() }
@@ -331,8 +339,15 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// Cancels all of `pids` and waits until they have ended; the runtime ends by force
     /// what has not ended at its deadline, or when `forceAt` has come.
-    private func endPolitely(_ pids: [Pid], within limit: Int64?) {
-        func haveEnded() -> Bool { pids.allSatisfy { system.table.living($0) == nil } }
+    /// - Parameter areAll: there are hardly any others, and there will be no new ones.
+    private func endPolitely(_ pids: [Pid], within limit: Int64?, areAll: Bool = false) {
+        // All before it have ended. Looking from the first one on each time, a stop of many would
+        // take the square of their number.
+        var firstLeft = 0
+        func haveEnded() -> Bool {
+            while firstLeft < pids.count, system.table.living(pids[firstLeft]) == nil { firstLeft += 1 }
+            return firstLeft == pids.count
+        }
         func force() -> Int64 { forceAt.load(ordering: .sequentiallyConsistent) }
 
         let now = scheduler.clock.now
@@ -344,23 +359,30 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         while !haveEnded(), scheduler.clock.now < min(deadline, force()) {
             if scheduler.simulation != nil { break }
             // Another call of stop may bring it forward.
-            wait(until: min(deadline, force(), scheduler.clock.now + Runtime.forceLook), haveEnded)
+            wait(until: min(deadline, force(), scheduler.clock.now + Runtime.forceLook), forAll: areAll, haveEnded)
         }
         if deadline <= now || force() < deadline {
             for pid in pids { _ = system.terminate(pid, from: .none) }
         }
         // Ending by force takes some milliseconds more.
-        wait(until: scheduler.clock.now + 2_000_000_000, haveEnded)
+        wait(until: scheduler.clock.now + 2_000_000_000, forAll: areAll, haveEnded)
     }
 
-    /// Waits until `isOver`, looked at whenever a process has ended, or until `deadline`.
-    private func wait(until deadline: Int64, _ isOver: () -> Bool) {
+    /// Waits until `isOver` or until `deadline`. It is looked at whenever a process has ended, or,
+    /// `forAll`, when none is left: to be woken at each of a hundred thousand ends costs more than they do.
+    private func wait(until deadline: Int64, forAll: Bool = false, _ isOver: () -> Bool) {
         if let simulation = scheduler.simulation {
             while !isOver(), simulation.step(until: deadline) {}
             return
         }
         while !isOver(), scheduler.clock.now < deadline {
-            system.waitForAnEnd(until: deadline, unless: isOver)
+            if forAll {
+                // One that was spawned just before its host was stopped may still be there.
+                let look = min(deadline, scheduler.clock.now + Runtime.forceLook)
+                _ = system.waitUntilAlive(atMost: 0, until: look)
+            } else {
+                system.waitForAnEnd(until: deadline, unless: isOver)
+            }
         }
     }
 

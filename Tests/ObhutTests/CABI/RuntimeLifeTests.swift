@@ -259,6 +259,38 @@ import Testing
         }
     }
 
+    /// In a process of its own, whose handlers are its own. A process that computes cannot be ended without ticks: that
+    /// the first one ends shows that the handler was put back. Nothing ends the second.
+    @Test func aHandlerThatWasReplacedIsPutBackOnceAndTheLogSaysSo_D2() async {
+        await #expect(processExitsWith: .success) {
+            do {
+                let runtime = try CRuntime(application([("spin", "print(\"up\")\nwhile true do end")]))
+                let port = try CPort(runtime)
+                var log = ""
+                func logged(_ text: String) -> Bool {
+                    log += (try? runtime.readLog()) ?? ""
+                    return log.contains(text)
+                }
+                func terminateWithoutHandler() throws {
+                    var action = sigaction()
+                    action.__sigaction_handler.sa_handler = SIG_IGN
+                    sigaction(SIGURG, &action, nil)
+                    let spinning = try port.spawn("test:spin", flags: OBHUT_SPAWN_MONITORED)
+                    demand(eventually { (try? runtime.readOutput()) == "up\n" }, "it does not run")
+                    try c { obhut_terminate(runtime.handle, spinning, $0) }
+                }
+                try terminateWithoutHandler()
+                demand((try? port.receive())?.kind == OBHUT_MESSAGE_EXIT, "no EXIT")
+                demand(eventually { logged("was put back") }, log)
+                try terminateWithoutHandler()
+                demand(eventually { logged("is not called") }, log)
+                exit(0)  // without a stop, which would wait for it
+            } catch {
+                demand(false, "\(error)")
+            }
+        }
+    }
+
     @Test func startingChangesOneSignalAndStoppingRestoresIt() async {
         await #expect(processExitsWith: .success) {
             func handler(_ number: Int32) -> UInt {
