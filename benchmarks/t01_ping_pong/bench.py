@@ -1,0 +1,24 @@
+"""T1: two processes of one host send a number to and fro.
+
+Both sides of the Lua do what a server does: `inbox:receive()`, `msg:from()`, `payload():data()`, `process.send`. The
+Erlang carries the sender in the message, as its servers do. Both time the loop from inside.
+"""
+from pathlib import Path
+
+from harness import Bench, Figure, Options, erlang, obhut_exec, ratio_at_most
+
+HERE = Path(__file__).resolve().parent
+
+
+def benches(options: Options) -> list[Bench]:
+    trips = options.count(200_000)
+    return [Bench(
+        id="T1",
+        title=f"ping-pong, {trips:,} round trips",
+        sides={
+            "ours": lambda: obhut_exec(HERE, "ping_pong:main", trips),
+            "erlang": lambda: erlang("ping_pong", trips),
+        },
+        figures=[Figure("T1", "ping-pong between two Lua processes, round trip", "ns", ("ours", "round_trip"),
+                        ratio_at_most(1.0), ("erlang", "round_trip"))],
+    )]
