@@ -5,7 +5,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 from .model import BenchError, Measured
@@ -52,6 +51,14 @@ def obhut_exec(app: Path, entry: str, *arguments: object, host: str | None = Non
     return _run([obhut(), "exec", *options, str(app), entry, *map(str, arguments)])
 
 
+def _build(command: list[str]) -> str:
+    """A compiler or what it needs; what it prints."""
+    done = subprocess.run(command, capture_output=True, text=True, env=library_environment(), check=False)
+    if done.returncode != 0:
+        raise BenchError(f"{shlex.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def erlang_command(module: str, *arguments: object, flags: tuple[str, ...] = ()) -> list[str]:
     """`module:main/1` of benchmarks/peers, compiled; it gets the arguments as strings."""
     target = BUILD / "peers"
@@ -59,7 +66,7 @@ def erlang_command(module: str, *arguments: object, flags: tuple[str, ...] = ())
     for source in (BENCHMARKS / "peers" / "bench.erl", BENCHMARKS / "peers" / f"{module}.erl"):
         beam = target / f"{source.stem}.beam"
         if not beam.exists() or beam.stat().st_mtime < source.stat().st_mtime:
-            subprocess.run(["erlc", "-Werror", "-o", str(target), str(source)], check=True, stdout=sys.stderr)
+            _build(["erlc", "-Werror", "-o", str(target), str(source)])
     return ["erl", "-noshell", "-noinput", "+P", "2000000", *flags, "-pa", str(target), "-run", module, "main",
             *map(str, arguments)]
 
@@ -81,10 +88,9 @@ def compile_driver(source: Path, package: str = "obhut") -> Path:
     newest = max(source.stat().st_mtime, shared.stat().st_mtime)
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(parents=True, exist_ok=True)
-        flags = subprocess.run(["pkg-config", "--cflags", "--libs", package], capture_output=True, text=True,
-                               env=library_environment(), check=True).stdout
-        subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Werror", f"-I{BENCHMARKS}", "-o", str(target), str(source),
-                        *shlex.split(flags)], check=True)
+        flags = _build(["pkg-config", "--cflags", "--libs", package])
+        _build(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", f"-I{BENCHMARKS}", "-o", str(target),
+                str(source), *shlex.split(flags)])
     return target
 
 

@@ -5,7 +5,7 @@ Erlang carries the sender in the message, as its servers do. Both time the loop 
 """
 from pathlib import Path
 
-from harness import Bench, Figure, Options, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, erlang, obhut_exec, ratio_at_most
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,4 +21,16 @@ def benches(options: Options) -> list[Bench]:
         },
         figures=[Figure("T1", "ping-pong between two Lua processes, round trip", "ns", ("ours", "round_trip"),
                         ratio_at_most(1.0), ("erlang", "round_trip"))],
+    )]
+
+
+def curves(options: Options) -> list[Curve]:
+    def trips(size: int) -> int:
+        return max(options.count(2_000_000) // (size + 100), 50)
+
+    return [Curve(
+        "message", "Round trip of a list", "integers in the message", "µs",
+        [1, 10, 100, 1_000, 10_000, 100_000],
+        {"Obhut": lambda size: float(obhut_exec(HERE, "ping_pong:main", trips(size), size)["round_trip"]) / 1000,
+         "Erlang": lambda size: float(erlang("ping_pong", trips(size), size)["round_trip"]) / 1000},
     )]

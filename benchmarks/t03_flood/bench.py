@@ -5,7 +5,7 @@ takes them all. The cost of a message is that of its sending and its receiving.
 """
 from pathlib import Path
 
-from harness import Bench, Figure, Options, at_most, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, erlang, obhut_exec, ratio_at_most
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,3 +41,15 @@ def benches(options: Options) -> list[Bench]:
             ],
         ),
     ]
+
+
+def curves(options: Options) -> list[Curve]:
+    def times(length: int) -> int:
+        return max(options.count(200_000) // length, 1)
+
+    return [Curve(
+        "mailbox", "A message sent to a mailbox and taken from it", "messages queued", "ns each",
+        [10, 100, 1_000, 10_000, 100_000, 1_000_000],
+        {"Obhut": lambda length: float(obhut_exec(HERE, "flood:queued", length, times(length))["each"]),
+         "Erlang": lambda length: float(erlang("flood", "queued", length, times(length))["each"])},
+    )]

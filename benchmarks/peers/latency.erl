@@ -1,0 +1,48 @@
+-module(latency).
+-export([main/1, spinner/1, supervisor/1, worker/1]).
+
+main(["kill", SpinnersText, KillsText]) ->
+    Others = [spawn(latency, spinner, [none]) || _ <- lists:seq(1, bench:int(SpinnersText))],
+    Pause = case Others of [] -> 1; _ -> 0 end,
+    Samples = [kill(Pause) || _ <- lists:seq(1, bench:int(KillsText))],
+    true = lists:all(fun is_process_alive/1, Others),
+    bench:report([{kills, Samples}]);
+main(["restart", RestartsText]) ->
+    %% The report of each crash would be most of the time.
+    logger:set_primary_config(level, none),
+    spawn(latency, supervisor, [self()]),
+    First = receive {running, Pid, _} -> Pid end,
+    bench:report([{restarts, restarts(First, bench:int(RestartsText))}]).
+
+kill(Pause) ->
+    {Victim, Reference} = spawn_monitor(latency, spinner, [self()]),
+    receive {spinning, Victim} -> ok end,
+    receive after Pause -> ok end,
+    Start = bench:now(),
+    exit(Victim, kill),
+    receive {'DOWN', Reference, process, Victim, killed} -> bench:now() - Start end.
+
+spinner(none) -> spin();
+spinner(Parent) -> Parent ! {spinning, self()}, spin().
+
+spin() -> spin().
+
+restarts(_, 0) -> [];
+restarts(Running, Left) ->
+    Running ! crash,
+    Crashed = receive {crashing, Running, At} -> At end,
+    receive {running, Next, Begun} -> [Begun - Crashed | restarts(Next, Left - 1)] end.
+
+supervisor(Observer) ->
+    process_flag(trap_exit, true),
+    supervise(Observer).
+
+supervise(Observer) ->
+    Worker = spawn_link(latency, worker, [Observer]),
+    receive {'EXIT', Worker, {crash, _}} -> supervise(Observer) end.
+
+worker(Observer) ->
+    Observer ! {running, self(), bench:now()},
+    receive crash -> ok end,
+    Observer ! {crashing, self(), bench:now()},
+    error(crash).
