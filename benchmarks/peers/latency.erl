@@ -3,8 +3,8 @@
 
 main(["kill", SpinnersText, KillsText]) ->
     Others = [spawn(latency, spinner, [none]) || _ <- lists:seq(1, bench:int(SpinnersText))],
-    Pause = case Others of [] -> 1; _ -> 0 end,
-    Samples = [kill(Pause) || _ <- lists:seq(1, bench:int(KillsText))],
+    Kills = bench:int(KillsText),
+    Samples = case Others of [] -> apart(Kills); _ -> [kill([], 0) || _ <- lists:seq(1, Kills)] end,
     true = lists:all(fun is_process_alive/1, Others),
     bench:report([{kills, Samples}]);
 main(["restart", RestartsText]) ->
@@ -14,8 +14,14 @@ main(["restart", RestartsText]) ->
     First = receive {running, Pid, _} -> Pid end,
     bench:report([{restarts, restarts(First, bench:int(RestartsText))}]).
 
-kill(Pause) ->
-    {Victim, Reference} = spawn_monitor(latency, spinner, [self()]),
+%% Who kills and who is killed, each on a scheduler of its own.
+apart(Kills) ->
+    Self = self(),
+    spawn_opt(fun() -> Self ! {samples, [kill([{scheduler, 2}], 1) || _ <- lists:seq(1, Kills)]} end, [{scheduler, 1}]),
+    receive {samples, Samples} -> Samples end.
+
+kill(Options, Pause) ->
+    {Victim, Reference} = spawn_opt(latency, spinner, [self()], [monitor | Options]),
     receive {spinning, Victim} -> ok end,
     receive after Pause -> ok end,
     Start = bench:now(),

@@ -1,15 +1,20 @@
 local time = require("time")
 
--- Says that it runs, if somebody wants to know, and computes for ever.
-local function spinner(parent)
-    if parent then process.send(parent, "spinning") end
+-- Says that it runs and computes for ever. A bystander waits for all others before it does.
+local function spinner(parent, bystander)
+    process.send(parent, "here")
+    if bystander then process.inbox():receive() end
     while true do end
 end
 
 local function kill(spinners, kills)
     local inbox, events, me = process.inbox(), process.events(), process.pid()
     local others = {}
-    for number = 1, spinners do others[number] = assert(process.spawn("latency:spinner", "latency:one")) end
+    for number = 1, spinners do
+        others[number] = assert(process.spawn("latency:spinner", "latency:one", me, true))
+    end
+    for _ = 1, spinners do inbox:receive() end
+    for _, pid in ipairs(others) do process.send(pid, "go") end
     local samples = {}
     for number = 1, kills do
         local victim = assert(process.spawn_monitored("latency:spinner", "latency:one", me))
