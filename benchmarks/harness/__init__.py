@@ -8,11 +8,11 @@ A `Bench` has *sides* (ours, Erlang's, ...): functions that do the work once and
 calls them in turns, so that whatever else the machine does falls upon all of them. A `Figure` is a line of the report,
 made of one measurement of our side and one of a peer.
 """
-from .model import Bench, BenchError, Curve, Figure, Measured, Options, Results, at_least, at_most, ratio_at_most, reported
-from .sides import BUILD, ROOT, compile_driver, driver, erlang, library_environment, lua, obhut, obhut_exec, erlang_command
+from .model import (Bench, BenchError, Curve, Figure, Measured, Options, Panel, Results, at_least, at_most,
+                    ratio_at_most, reported)
+from .sides import BUILD, ROOT, driver, erlang, erlang_command, lua, obhut, obhut_exec
 
 __all__ = [
-    "BUILD", "ROOT", "Bench", "BenchError", "Curve", "Figure", "Measured", "Options", "Results", "at_least", "at_most", "compile_driver",
-    "driver", "erlang", "erlang_command", "library_environment", "lua", "obhut", "obhut_exec", "ratio_at_most",
-    "reported",
+    "BUILD", "ROOT", "Bench", "BenchError", "Curve", "Figure", "Measured", "Options", "Panel", "Results", "at_least",
+    "at_most", "driver", "erlang", "erlang_command", "lua", "obhut", "obhut_exec", "ratio_at_most", "reported",
 ]

@@ -146,15 +146,24 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Cost against size, for a plot: `sides` gives per side a function from a size to the cost."""
+class Panel:
+    """One picture of the plot: a measurement, by its key."""
 
     id: str
     title: str
-    x: str
     y: str
+    key: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Cost against size, for the plot: each side does the work of a size and answers what it measured."""
+
+    x: str
     sizes: list[int]
-    sides: dict[str, Callable[[int], float]]
+    sides: dict[str, Callable[[int], Measured]]
+    panels: list[Panel]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ def draw() -> None:
         panel.set_visible(False)
     for panel, curve in zip(axes.flat, curves):
         for side, costs in curve["costs"].items():
-            panel.plot(curve["sizes"], costs, marker="o", markersize=3, label=side, color=COLOURS.get(side))
+            points = [(size, cost) for size, cost in zip(curve["sizes"], costs) if cost is not None]
+            panel.plot(*zip(*points), marker="o", markersize=3, label=side, color=COLOURS.get(side))
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))

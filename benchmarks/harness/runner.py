@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from .model import Bench, BenchError, Curve, Options, Results, Row
+from .model import Bench, BenchError, Curve, Measured, Options, Results, Row
 from .sides import BENCHMARKS
 
 
@@ -64,17 +64,21 @@ def run_bench(bench: Bench, options: Options) -> list[Row]:
 
 
 def run_curve(curve: Curve, rounds: int) -> dict[str, Any]:
-    """The median of the rounds for each size, the sides in turns."""
-    costs: dict[str, list[float]] = {side: [] for side in curve.sides}
+    """Per panel the median of the rounds for each size, the sides in turns. A size that did not fit has none."""
+    panels: dict[str, Any] = {
+        panel.id: {"title": panel.title, "x": curve.x, "y": panel.y, "sizes": curve.sizes,
+                   "costs": {side: [] for side in curve.sides}} for panel in curve.panels}
     for size in curve.sizes:
-        progress(f"  {curve.title}: {size:,}")
-        taken: dict[str, list[float]] = {side: [] for side in curve.sides}
+        progress(f"  curves: {size:,} {curve.x}")
+        taken: dict[str, list[Measured]] = {side: [] for side in curve.sides}
         for _ in range(rounds):
-            for side, cost in curve.sides.items():
-                taken[side].append(cost(size))
-        for side, values in taken.items():
-            costs[side].append(statistics.median(values))
-    return {"title": curve.title, "x": curve.x, "y": curve.y, "sizes": curve.sizes, "costs": costs}
+            for side, work in curve.sides.items():
+                taken[side].append(work(size))
+        for panel in curve.panels:
+            for side, measured in taken.items():
+                costs = [each[panel.key] * panel.scale for each in measured if panel.key in each]
+                panels[panel.id]["costs"][side].append(statistics.median(costs) if costs else None)
+    return panels
 
 
 def run(benches: list[Bench], curves: list[Curve], options: Options) -> Outcome:
@@ -88,8 +92,8 @@ def run(benches: list[Bench], curves: list[Curve], options: Options) -> Outcome:
             outcome.failures.append(f"{bench.id}, {bench.title}: {error}")
     for curve in curves:
         try:
-            outcome.curves[curve.id] = run_curve(curve, min(options.rounds, 3))
+            outcome.curves |= run_curve(curve, min(options.rounds, 3))
         except BenchError as error:
-            progress(f"  {curve.id} FAILED: {error}")
-            outcome.failures.append(f"{curve.id}, {curve.title}: {error}")
+            progress(f"  curves FAILED: {error}")
+            outcome.failures.append(f"curves, {curve.x}: {error}")
     return outcome

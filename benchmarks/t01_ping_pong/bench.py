@@ -5,7 +5,7 @@ Erlang carries the sender in the message, as its servers do. Both time the loop 
 """
 from pathlib import Path
 
-from harness import Bench, Curve, Figure, Options, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, Panel, erlang, obhut_exec, ratio_at_most
 
 HERE = Path(__file__).resolve().parent
 
@@ -29,8 +29,9 @@ def curves(options: Options) -> list[Curve]:
         return max(options.count(2_000_000) // (size + 100), 50)
 
     return [Curve(
-        "message", "Round trip of a list", "integers in the message", "µs",
-        [1, 10, 100, 1_000, 10_000, 100_000],
-        {"Obhut": lambda size: float(obhut_exec(HERE, "ping_pong:main", trips(size), size)["round_trip"]) / 1000,
-         "Erlang": lambda size: float(erlang("ping_pong", trips(size), size)["round_trip"]) / 1000},
+        x="integers in the message",
+        sizes=[1, 10, 100, 1_000, 10_000, 100_000],
+        sides={"Obhut": lambda size: obhut_exec(HERE, "ping_pong:main", trips(size), size),
+               "Erlang": lambda size: erlang("ping_pong", trips(size), size)},
+        panels=[Panel("message", "Round trip of a list", "µs", "round_trip", 1e-3)],
     )]

@@ -5,7 +5,7 @@ takes them all. The cost of a message is that of its sending and its receiving.
 """
 from pathlib import Path
 
-from harness import Bench, Curve, Figure, Options, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, Panel, erlang, obhut_exec, ratio_at_most
 
 HERE = Path(__file__).resolve().parent
 
@@ -48,8 +48,9 @@ def curves(options: Options) -> list[Curve]:
         return max(options.count(200_000) // length, 1)
 
     return [Curve(
-        "mailbox", "A message sent to a mailbox and taken from it", "messages queued", "ns each",
-        [10, 100, 1_000, 10_000, 100_000, 1_000_000],
-        {"Obhut": lambda length: float(obhut_exec(HERE, "flood:queued", length, times(length))["each"]),
-         "Erlang": lambda length: float(erlang("flood", "queued", length, times(length))["each"])},
+        x="messages queued",
+        sizes=[10, 100, 1_000, 10_000, 100_000, 1_000_000],
+        sides={"Obhut": lambda length: obhut_exec(HERE, "flood:queued", length, times(length)),
+               "Erlang": lambda length: erlang("flood", "queued", length, times(length))},
+        panels=[Panel("mailbox", "A message, from send to receive", "ns each", "each")],
     )]

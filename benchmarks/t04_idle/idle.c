@@ -1,5 +1,6 @@
-/* The memory of idle workers. Arguments: application, how many, messages to each, the most bytes to use.
- * Prints bytes of RSS for each worker, idle and after the messages, and nanoseconds for each spawn. */
+/* The memory of idle workers. Arguments: application, how many, messages to each, the most bytes to use:
+ * beyond that no more are made. Prints bytes of RSS for each worker, idle and after the messages, and nanoseconds for
+ * each spawn. */
 #include <obhut.h>
 
 #include "driver.h"
@@ -38,8 +39,22 @@ static void receive_results(obhut_port *port, long count)
     }
 }
 
+/* Until so many have begun. */
+static void wait_for(obhut_runtime *runtime, long workers)
+{
+    obhut_error *error = NULL;
+    for (;;) {
+        obhut_counters counters = OBHUT_COUNTERS_INIT;
+        must(obhut_runtime_counters(runtime, &counters, &error), error);
+        if (counters.dropped_lines) fail("lines were dropped: who has begun cannot be counted");
+        if (atomic_load(&started) >= workers) return;
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    }
+}
+
 int main(int count, char **arguments)
 {
+    enum { step = 10000 };
     if (count != 5) fail("usage: idle APPLICATION WORKERS MESSAGES BYTES");
     long workers = atol(arguments[2]), messages = atol(arguments[3]);
     int64_t most = atoll(arguments[4]);
@@ -62,18 +77,12 @@ int main(int count, char **arguments)
         unsigned char id[] = {0x91, 0xce, (unsigned char)(i >> 24), (unsigned char)(i >> 16), (unsigned char)(i >> 8),
                               (unsigned char)i}; /* [i] */
         must(obhut_port_spawn(port, "app:task_worker", NULL, id, sizeof id, 0, &pids[i], &error), error);
-        if (i % 10000 == 0 && resident() > most) {
-            fprintf(stderr, "memory for %ld workers only\n", i);
-            return 1;
-        }
+        if ((i + 1) % step) continue;
+        /* A process takes its memory when it begins. So the memory is looked at when all have. */
+        wait_for(runtime, i + 1);
+        if (resident() > most && i + 1 < workers) workers = i + 1;
     }
-    for (;;) {
-        obhut_counters counters = OBHUT_COUNTERS_INIT;
-        must(obhut_runtime_counters(runtime, &counters, &error), error);
-        if (atomic_load(&started) + (long)counters.dropped_lines >= workers) break;
-        if (resident() > most) fail("the memory of this machine is not enough");
-        sleep_milliseconds(1);
-    }
+    wait_for(runtime, workers);
     int64_t spawned = now();
     sleep_milliseconds(200);
     int64_t idle = resident();

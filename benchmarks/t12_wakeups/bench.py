@@ -32,7 +32,7 @@ def _wakeups(command: list[str], seconds: float) -> Measured:
             assert program.stdout
             if not select.select([program.stdout], [], [], 30)[0] or program.stdout.readline().strip() != "ready":
                 raise BenchError(f"it did not say that it is ready: {command}")
-            time.sleep(1)
+            time.sleep(0.5)
             before, threads = _switches(program.pid)
             time.sleep(seconds)
             after, threads_after = _switches(program.pid)
@@ -45,7 +45,7 @@ def _wakeups(command: list[str], seconds: float) -> Measured:
 
 
 def benches(options: Options) -> list[Bench]:
-    seconds = 2.0 if options.quick else 4.0
+    seconds = 1.0 if options.quick else 3.0
     return [Bench(
         id="T12",
         title=f"wake-ups of an idle runtime in {seconds:g} s",
