@@ -31,7 +31,9 @@ def draw() -> None:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
         panel.yaxis.set_minor_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}" if f"{value:e}"[0] in "25" else ""))
-        panel.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+        panel.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        # Marks between the powers of ten would be most of the file.
+        panel.xaxis.set_minor_locator(ticker.NullLocator())
         panel.set_title(curve["title"])
         panel.set_xlabel(curve["x"])
         panel.set_ylabel(curve["y"])
