@@ -23,7 +23,7 @@ FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/l
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
 
-.PHONY: build setup demo test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-sanitized sanitize install uninstall clean help
+.PHONY: build setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -52,6 +52,16 @@ build: setup
 ## demo        builds, then runs examples/worker-pool
 demo: build
 	build/bin/obhut exec examples/worker-pool demo:main
+
+## bench       speed beside Erlang, plain Lua and C: a table of ratios (BENCH=T1,T3 BENCH_ROUNDS=5 BENCH_FULL=1)
+bench: build
+	@benchmarks/setup
+	@benchmarks/run
+
+## bench-plots docs/performance.md and its plot anew from benchmarks/results, nothing measured
+bench-plots:
+	@benchmarks/setup
+	@benchmarks/run --report
 
 ## test        every test there is
 test: fresh-logs test-layers test-packaging test-command test-sanitized test-interrupted test-swift

@@ -1,0 +1,3 @@
+local function main(number) return number end
+
+return { main = main }
