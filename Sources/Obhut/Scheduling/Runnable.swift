@@ -113,7 +113,11 @@ extension UnsafeMutablePointer where Pointee == Runnable {
     func wakeUrgently(serial: UInt64) {
         pointee.attention.store(true, ordering: .sequentiallyConsistent)
         guard let host = pointee.host else { return wake(serial: serial) }
-        let woken = pointee.wakeWord(serial: serial)
-        if woken || pointee.phase == .queued { host.takeUnretainedValue().enqueueUrgently(self) }
+        if pointee.wakeWord(serial: serial) { return host.takeUnretainedValue().enqueueUrgently(self) }
+        switch pointee.phase {
+        case .queued: host.takeUnretainedValue().enqueueUrgently(self)
+        case .running: host.takeUnretainedValue().interrupt(self)
+        default: break
+        }
     }
 }

@@ -24,7 +24,8 @@ final class LuaWorld {
     let host: Host
     private let isReal: Bool
 
-    init(interval: Int32?, workers: Int = 1, memory: Int = 64 << 20, spareWorkers: Int = 0) {
+    /// - Parameter watched: whether there is a watch that ticks.
+    init(interval: Int32?, workers: Int = 1, memory: Int = 64 << 20, spareWorkers: Int = 0, watched: Bool = true) {
         precondition(LuaWorld.opened == nil, LuaWorld.opened ?? "")
         isReal = interval == nil
         scheduler = Scheduler(
@@ -39,7 +40,7 @@ final class LuaWorld {
         host = scheduler.addHost(named: "app:processes", limits: limits)
         if isReal {
             precondition(obh_preempt_install(SIGURG) == 0)
-            scheduler.start()
+            if watched { scheduler.start() }
         }
         host.start()
     }
