@@ -1,7 +1,7 @@
 /* All of a process's Lua memory.
  *
  * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
- * class: up to 256 bytes there is one for each step of 16, above that eight for each doubling. Chunks begin at 1 KB and grow
+ * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Chunks begin at 512 bytes and grow
  * with the process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped
  * at once: the end of a process is obh_arena_drop, never lua_close.
  *
@@ -34,7 +34,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 16, SMALL = 128 * UNIT, FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
+enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024 };
 
 /* What malloc keeps beside each of its blocks. */
 enum { MALLOC_OVERHEAD = 16 };
@@ -53,17 +53,17 @@ static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 
 /* The smallest class whose blocks have `n` units, and the size of a class in bytes. */
 static inline size_t class_of(size_t n) {
-    if (OBH_LIKELY(n <= 16)) return n;
-    if (n <= 32) return 16 + (n - 16 + 1) / 2;
-    if (n <= 64) return 24 + (n - 32 + 3) / 4;
-    return 32 + (n - 64 + 7) / 8;
+    if (OBH_LIKELY(n <= 32)) return n;
+    if (n <= 64) return 32 + (n - 32 + 3) / 4;
+    if (n <= 128) return 40 + (n - 64 + 7) / 8;
+    return 48 + (n - 128 + 15) / 16;
 }
 
 static inline size_t class_size(size_t class) {
-    if (class <= 16) return class * UNIT;
-    if (class <= 24) return (16 + (class - 16) * 2) * UNIT;
-    if (class <= 32) return (32 + (class - 24) * 4) * UNIT;
-    return (64 + (class - 32) * 8) * UNIT;
+    if (class <= 32) return class * UNIT;
+    if (class <= 40) return (32 + (class - 32) * 4) * UNIT;
+    if (class <= 48) return (64 + (class - 40) * 8) * UNIT;
+    return (128 + (class - 48) * 16) * UNIT;
 }
 
 static inline size_t class_for(size_t size) { return class_of(units(size)); }
@@ -157,7 +157,7 @@ static void *refill(obh_arena *arena, size_t class) {
         }
         if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
-        while (size < LARGEST_CHUNK && size < arena->held / 16) size *= 2;
+        while (size < LARGEST_CHUNK && size < arena->held / 32) size *= 2;
         if (size < wanted + sizeof(struct chunk) + MALLOC_OVERHEAD) size = wanted + sizeof(struct chunk) + MALLOC_OVERHEAD;
         size -= MALLOC_OVERHEAD;
         struct chunk *chunk = malloc(size);

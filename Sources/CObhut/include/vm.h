@@ -94,7 +94,7 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 40 /* of blocks up to 2 KB */ };
+enum { OBH_SMALL_CLASSES = 56 /* of blocks up to 2 KB */ };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
