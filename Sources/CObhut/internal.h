@@ -57,6 +57,9 @@ void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size
 /* Makes a VM in memory that is zeroed: state, globals and the loaded chunk, with no limit yet. The arena has
  * been initialised. 0, or -1 when memory is short. */
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
+/* The process allocates much: its collector is to cost less. 0: not now. Legal in the allocator. */
+int obh_vm_warm_up(obh_vm *vm);
+
 /* ---- template.c ------------------------------------------------------------------ */
 
 /* A VM copied from a template; NULL when memory is short. */

@@ -108,6 +108,7 @@ typedef struct obh_arena {
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
     size_t peak;                             /* largest `used` */
+    size_t turnover, warm_at;                /* bytes ever allocated, and at how many obh_vm_warm_up is called */
     size_t limit;                            /* SIZE_MAX: none */
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
 } obh_arena;
@@ -143,7 +144,6 @@ typedef struct obh_vm {
     uint64_t *collected;                   /* handles of collected userdata (obh_vm_take_collected) */
     uint32_t collected_count, collected_capacity;
     uint64_t hooks, preemptions;           /* counters for tests and metrics */
-    uint64_t turns;                        /* times that a fiber was run */
     uint64_t seed[2];                      /* of math.random, which is not made before it is used */
     uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
     const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
