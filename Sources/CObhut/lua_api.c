@@ -49,7 +49,6 @@ void obh_lua_pushboolean(lua_State *L, int value) { lua_pushboolean(L, value); }
 void obh_lua_pushinteger(lua_State *L, int64_t value) { lua_pushinteger(L, value); }
 void obh_lua_pushnumber(lua_State *L, double value) { lua_pushnumber(L, value); }
 void obh_lua_pushstring(lua_State *L, const char *bytes, size_t size) { lua_pushlstring(L, bytes, size); }
-void obh_lua_pushlightuserdata(lua_State *L, void *pointer) { lua_pushlightuserdata(L, pointer); }
 
 void obh_lua_createtable(lua_State *L, int array, int fields) { lua_createtable(L, array, fields); }
 int obh_lua_rawget(lua_State *L, int index) { return lua_rawget(L, index); }

@@ -453,7 +453,7 @@ static void push_metatable(lua_State *L, int type) {
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type);
 }
 
-/* A process's VM has no full userdata but these, as far as a program can reach; the first 8 bytes hold the type. */
+/* A process's VM has no userdata but these, full or light, as far as a program can reach; the first 8 bytes hold the type. */
 
 void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) {
     uint64_t *block = lua_newuserdatauv(L, sizeof *block + size, user_values);
@@ -465,14 +465,13 @@ void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) 
 }
 
 int obh_lua_userdata_type(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return obh_type_none;
-    return (int)*(const uint64_t *)lua_touserdata(L, index);
+    const uint64_t *block = lua_touserdata(L, index);
+    return block ? (int)*block : obh_type_none;
 }
 
 void *obh_lua_touserdata(lua_State *L, int index, int type) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
     uint64_t *block = lua_touserdata(L, index);
-    return (int)block[0] == type ? block + 1 : NULL;
+    return block && (int)block[0] == type ? block + 1 : NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -74,7 +74,6 @@ void obh_lua_pushboolean(struct lua_State *L, int value);
 void obh_lua_pushinteger(struct lua_State *L, int64_t value);
 void obh_lua_pushnumber(struct lua_State *L, double value);
 void obh_lua_pushstring(struct lua_State *L, const char *bytes, size_t size);
-void obh_lua_pushlightuserdata(struct lua_State *L, void *pointer);
 
 /* Tables, without metamethods. */
 void obh_lua_createtable(struct lua_State *L, int array, int fields);

@@ -290,7 +290,7 @@ private struct LuaEncoder {
     /// Sent on without decoding. Nested in another value it must not pass the bound on depth: what a
     /// process may receive it may decode, however often it was wrapped on its way.
     private mutating func encodePayloadObject(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
-        let bytes = payloadBytes(L, index)
+        let bytes = payloadBytes(L, index).unsafelyUnwrapped
         if depth > 0, validatePayload(bytes, maxDepth: payloadMaxDepth - depth) != nil {
             return fail("cannot send a value that is nested over \(payloadMaxDepth) deep")
         }
