@@ -85,7 +85,7 @@ enum { OBH_CLOSING_STACK = 256 * 1024 };
 /* ---- names.c, sandbox.c, coroutine.c, trampolines.c ----------------------------------- */
 
 /* Keys of the registry, beside Lua's own and addresses. */
-enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
+enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_PEER, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
 
 /* Called once, when liblua is open. NULL, or what liblua lacks. */
 const char *obh_open_names(void);

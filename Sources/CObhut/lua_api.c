@@ -50,6 +50,19 @@ void obh_lua_pushinteger(lua_State *L, int64_t value) { lua_pushinteger(L, value
 void obh_lua_pushnumber(lua_State *L, double value) { lua_pushnumber(L, value); }
 void obh_lua_pushstring(lua_State *L, const char *bytes, size_t size) { lua_pushlstring(L, bytes, size); }
 
+int obh_lua_pushpeer(obh_vm *vm, lua_State *L, uint64_t pid) {
+    if (vm->peer != pid) return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_PEER);
+    return 1;
+}
+
+void obh_lua_keeppeer(obh_vm *vm, lua_State *L, uint64_t pid) {
+    vm->peer = pid;
+    vm->peer_text = lua_tolstring(L, -1, NULL);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_PEER);
+}
+
 void obh_lua_createtable(lua_State *L, int array, int fields) { lua_createtable(L, array, fields); }
 int obh_lua_rawget(lua_State *L, int index) { return lua_rawget(L, index); }
 int obh_lua_rawgeti(lua_State *L, int index, int64_t key) { return lua_rawgeti(L, index, key); }

@@ -76,6 +76,12 @@ void obh_lua_pushnumber(struct lua_State *L, double value);
 void obh_lua_pushstring(struct lua_State *L, const char *bytes, size_t size);
 
 /* Tables, without metamethods. */
+/* The text of the pid whose messages the program answers: the registry holds the last one, so that it is neither written nor
+ * read each time. `keep` takes the string on top, which stays there; `push` answers 1, or 0 when another is kept. Who meets
+ * `vm->peer_text` in a string has met that string: while it is kept nothing else has its address. */
+int obh_lua_pushpeer(obh_vm *vm, struct lua_State *L, uint64_t pid);
+void obh_lua_keeppeer(obh_vm *vm, struct lua_State *L, uint64_t pid);
+
 void obh_lua_createtable(struct lua_State *L, int array, int fields);
 int obh_lua_rawget(struct lua_State *L, int index);
 int obh_lua_rawgeti(struct lua_State *L, int index, int64_t key);

@@ -75,10 +75,12 @@ func callMessageTopic(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_message_from")
 func callMessageFrom(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
-    if message.pointee.from == .none {
+    let from = message.pointee.from
+    if from == .none {
         obh_lua_pushnil(L)
-    } else {
-        vm.withSystem { push(L, message.pointee.from, $0) }
+    } else if obh_lua_pushpeer(vm, L, from.raw) == 0 {
+        vm.withSystem { push(L, from, $0) }
+        obh_lua_keeppeer(vm, L, from.raw)
     }
     return 1
 }
