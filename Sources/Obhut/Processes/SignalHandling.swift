@@ -7,7 +7,10 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     /// and events are appended to the mailbox. Afterwards `isDoomed` says whether it must end.
     @inline(__always)
     func drain() {
-        pointee.runnable.attention.store(false, ordering: .sequentiallyConsistent)
+        // Looked at first: hardly ever set, and the store would cost as much as twenty instructions.
+        if pointee.runnable.attention.load(ordering: .sequentiallyConsistent) {
+            pointee.runnable.attention.store(false, ordering: .sequentiallyConsistent)
+        }
         var next = pointee.signals.takeAll(serial: pid.serial)
         while let signal = next {
             next = signal.pointee.next
