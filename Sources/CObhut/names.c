@@ -352,7 +352,7 @@ static void adopt(obh_vm *vm, lua_State *L, int table) {
 }
 
 void obh_lua_pushmodule(lua_State *L, int module) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 0);
     adopt(obh_vm_of(L), L, module);
@@ -428,7 +428,7 @@ static int collected(lua_State *L) {
 
 /* Their metatable is out of a program's reach (getmetatable says false): so it holds no more than what Lua looks for. */
 static void push_metatable(lua_State *L, int type) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, type_names[type]);
