@@ -98,6 +98,12 @@ void obh_lua_rawsetfield(lua_State *L, int index, const char *key) {
 void obh_lua_rawsetp(lua_State *L, int index, const void *key) { lua_rawsetp(L, index, key); }
 void obh_lua_complete(lua_State *L, int index) { obh_complete(L, index); }
 int obh_lua_next(lua_State *L, int index) { return lua_next(L, index); }
+
+int obh_lua_nextplace(lua_State *L, int index, int64_t place) {
+    if (!lua_next(L, index)) return 0;
+    return lua_isinteger(L, -2) && lua_tointegerx(L, -2, NULL) == place ? 1 : -1;
+}
+
 int obh_lua_getmetatable(lua_State *L, int index) { return lua_getmetatable(L, index); }
 void obh_lua_getuservalue(lua_State *L, int index, int n) { lua_getiuservalue(L, index, n); }
 void obh_lua_setuservalue(lua_State *L, int index, int n) { lua_setiuservalue(L, index, n); }

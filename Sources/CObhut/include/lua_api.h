@@ -94,6 +94,8 @@ void obh_lua_rawsetfield(struct lua_State *L, int index, const char *key);
 void obh_lua_rawsetp(struct lua_State *L, int index, const void *key);
 /* The key on top must be nil or have come from this function, and the table unchanged but for existing fields. */
 int obh_lua_next(struct lua_State *L, int index);
+/* The same for a walk that expects the keys 1, 2, ... : -1 when the key that is pushed is not `place`. */
+int obh_lua_nextplace(struct lua_State *L, int index, int64_t place);
 /* 1 and the metatable pushed, or 0 and nothing. */
 int obh_lua_getmetatable(struct lua_State *L, int index);
 

@@ -224,6 +224,7 @@ private struct LuaEncoder {
     private mutating func encodeTable(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
         obh_lua_complete(L, index)
         let length = Int(obh_lua_rawlen(L, index))
+        if length > 0 && encodeScalars(index, length, &writer) { return !writer.overflowed }
         var count = 0
         var isArray = true
         obh_lua_pushnil(L)
@@ -250,6 +251,29 @@ private struct LuaEncoder {
                 return false
             }
         }
+        return true
+    }
+
+    /// An array of scalars at one walk: the keys of what Lua keeps as an array come first and in order. False, and
+    /// nothing written, when it is anything else. (It may then not have overflowed either: with the keys between,
+    /// a map of the same values is longer.)
+    private func encodeScalars(_ index: Int32, _ length: Int, _ writer: inout PayloadWriter) -> Bool {
+        let (start, top) = (writer.count, obh_lua_gettop(L))
+        writer.writeArrayHeader(length)
+        var place = 0
+        obh_lua_pushnil(L)
+        while true {
+            place &+= 1
+            let found = obh_lua_nextplace(L, index, Int64(place))
+            if found == 0 && place &- 1 == length || writer.overflowed { break }
+            guard found > 0, encodeScalar(L, -1, &writer) else {
+                writer.truncate(to: start)
+                obh_lua_settop(L, top)
+                return false
+            }
+            obh_lua_pop(L, 1)
+        }
+        obh_lua_settop(L, top)
         return true
     }
 
