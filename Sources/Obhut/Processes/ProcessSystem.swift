@@ -102,14 +102,14 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         let signal = SignalPointer.makeMessage(
             .message, from: sender, topic: topic, payload: payload, a: request)
         let charge = signal.charge
-        let load = slot.pointee.load.wrappingAdd(charge, ordering: .relaxed).newValue
+        let load = slot.pointee.load.add(charge)
         if isOver(load, slot) {
-            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            slot.pointee.load.takeBack(charge)
             signal.release()
             return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound
         }
         guard slot.pointee.signals.push(signal, serial: pid.serial) else {
-            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            slot.pointee.load.takeBack(charge)
             signal.release()
             return .notFound
         }
