@@ -166,6 +166,16 @@ struct SignalList {
         return signal
     }
 
+    /// Moves all of `other` behind these.
+    @inline(__always)
+    mutating func append(_ other: inout SignalList) {
+        guard let first = other.head else { return }
+        if let tail { tail.pointee.next = first } else { head = first }
+        tail = other.tail
+        count &+= other.count
+        other = SignalList()
+    }
+
     /// Puts `other` in among these by order of arrival; both are in that order.
     mutating func merge(_ other: inout SignalList) {
         var merged = SignalList()
