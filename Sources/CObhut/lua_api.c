@@ -39,6 +39,23 @@ int obh_lua_toboolean(lua_State *L, int index) { return lua_toboolean(L, index);
 int64_t obh_lua_tointeger(lua_State *L, int index, int *ok) { return lua_tointegerx(L, index, ok); }
 double obh_lua_tonumber(lua_State *L, int index, int *ok) { return lua_tonumberx(L, index, ok); }
 const char *obh_lua_tostring(lua_State *L, int index, size_t *size) { return lua_tolstring(L, index, size); }
+
+static inline int to_scalar(lua_State *L, int index, obh_scalar *scalar) {
+    if (lua_isinteger(L, index)) {
+        scalar->type = OBH_TINTEGER;
+        scalar->integer = lua_tointegerx(L, index, NULL);
+        return 1;
+    }
+    switch (scalar->type = lua_type(L, index)) {
+    case LUA_TNIL: return 1;
+    case LUA_TBOOLEAN: scalar->truth = lua_toboolean(L, index); return 1;
+    case LUA_TNUMBER: scalar->number = lua_tonumberx(L, index, NULL); return 1;
+    case LUA_TSTRING: scalar->text = lua_tolstring(L, index, &scalar->size); return 1;
+    default: return 0;
+    }
+}
+
+void obh_lua_toscalar(lua_State *L, int index, obh_scalar *scalar) { to_scalar(L, index, scalar); }
 size_t obh_lua_rawlen(lua_State *L, int index) { return lua_rawlen(L, index); }
 int obh_lua_rawequal(lua_State *L, int a, int b) { return lua_rawequal(L, a, b); }
 const void *obh_lua_topointer(lua_State *L, int index) { return lua_topointer(L, index); }
@@ -99,9 +116,14 @@ void obh_lua_rawsetp(lua_State *L, int index, const void *key) { lua_rawsetp(L, 
 void obh_lua_complete(lua_State *L, int index) { obh_complete(L, index); }
 int obh_lua_next(lua_State *L, int index) { return lua_next(L, index); }
 
-int obh_lua_nextplace(lua_State *L, int index, int64_t place) {
-    if (!lua_next(L, index)) return 0;
-    return lua_isinteger(L, -2) && lua_tointegerx(L, -2, NULL) == place ? 1 : -1;
+int obh_lua_nextscalars(lua_State *L, int index, int64_t place, obh_scalar *scalars, int count) {
+    int read = 0;
+    while (read < count && lua_next(L, index)) {
+        if (!lua_isinteger(L, -2) || lua_tointegerx(L, -2, NULL) != place + read) return -1;
+        if (!to_scalar(L, -1, &scalars[read++])) return -1;
+        lua_pop(L, 1);
+    }
+    return read;
 }
 
 int obh_lua_getmetatable(lua_State *L, int index) { return lua_getmetatable(L, index); }
