@@ -145,7 +145,7 @@ static inline int in_image(const obh_arena *arena, const void *block) {
 }
 
 /* A block of a class whose free list is empty. */
-static void *refill(obh_arena *arena, size_t class) {
+static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
     size_t wanted = class_size(class);
     if ((size_t)(arena->bump_end - arena->bump) < wanted) {
         /* A program that freed many blocks of another size should not have to grow for it. */
@@ -176,7 +176,7 @@ static void *refill(obh_arena *arena, size_t class) {
     return block;
 }
 
-static void *allocate_large(obh_arena *arena, size_t size) {
+static __attribute__((noinline)) void *allocate_large(obh_arena *arena, size_t size) {
     if (arena->sealed) {
         void *cut = arena->bump;
         if (size > (size_t)(arena->bump_end - arena->bump)) return NULL;
@@ -194,7 +194,7 @@ static void *allocate_large(obh_arena *arena, size_t size) {
     return block + 1;
 }
 
-static void free_large(obh_arena *arena, void *user, size_t size) {
+static __attribute__((noinline)) void free_large(obh_arena *arena, void *user, size_t size) {
     if (in_image(arena, user)) return scatter(arena, user, (char *)user + units(size) * UNIT);
     struct large *block = (struct large *)user - 1;
     *block->link = block->next;
@@ -225,7 +225,7 @@ static inline void give(obh_arena *arena, void *block, size_t size) {
 }
 
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
-static void *refuse(obh_vm *vm, size_t new_size) {
+static __attribute__((noinline)) void *refuse(obh_vm *vm, size_t new_size) {
     if (vm->in_host) {
         abort();
     }
@@ -246,30 +246,42 @@ void obh_vm_free(obh_vm *vm, void *block, size_t size) {
     give(&vm->arena, block, size);
 }
 
-void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
-    obh_vm *vm = ud;
+/* `held` counts what fragmentation wastes, too: no more than the limit over again. */
+static inline int is_refused(const obh_vm *vm, size_t more) {
+    const obh_arena *arena = &vm->arena;
+    return OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more || arena->held / 2 > arena->limit) &&
+                        !vm->in_host);
+}
+
+/* A block that Lua has got. */
+static inline void *count(obh_vm *vm, void *block, size_t old_size, size_t new_size) {
     obh_arena *arena = &vm->arena;
-    if (!block) old_size = 0; /* Lua passes the type of the object there */
-    if (new_size == 0) {
-        if (block) {
-            arena->used -= old_size;
-            give(arena, block, old_size);
-        }
-        return NULL;
+    /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
+    if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
+        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
+        memset((char *)block + old_size, 0, size - old_size);
     }
-    if (new_size > old_size) {
-        size_t more = new_size - old_size;
-        /* `held` counts what fragmentation wastes, too: no more than the limit over again. */
-        if (OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
-                          arena->held / 2 > arena->limit) &&
-                         !vm->in_host)) {
-            return refuse(vm, new_size);
-        }
+    if (new_size > old_size) arena->turnover += new_size - old_size;
+    if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) {
+        arena->warm_at = obh_vm_warm_up(vm) ? SIZE_MAX : arena->turnover + WARM_AT;
     }
+    arena->used += new_size - old_size;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
+    return block;
+}
+
+static inline void *allocate(obh_vm *vm, size_t size) {
+    void *block = is_refused(vm, size) ? NULL : take(&vm->arena, size);
+    return OBH_LIKELY(block != NULL) ? count(vm, block, 0, size) : refuse(vm, size);
+}
+
+/* Apart: what happens at every message, a new block and a free one, needs few registers. */
+static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t old_size, size_t new_size) {
+    obh_arena *arena = &vm->arena;
+    if (new_size > old_size && is_refused(vm, new_size - old_size)) return refuse(vm, new_size);
     void *result;
-    if (!block) {
-        result = take(arena, new_size);
-    } else if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
+    if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
     } else if (old_size <= SMALL && new_size <= SMALL && class_for(old_size) == class_for(new_size)) {
         result = block;
@@ -287,21 +299,16 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
         if (new_size > old_size) return refuse(vm, new_size);
         result = block; /* Lua counts on it that a block can shrink: it stays as large as it was */
     }
-    /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
-    if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
-        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
-        memset((char *)result + old_size, 0, size - old_size);
-    }
-    if (new_size > old_size) {
-        arena->turnover += new_size - old_size;
-        if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) {
-            arena->warm_at = obh_vm_warm_up(vm) ? SIZE_MAX : arena->turnover + WARM_AT;
-        }
-    }
-    arena->used += new_size - old_size;
-    if (arena->used > arena->peak) arena->peak = arena->used;
-    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
-    return result;
+    return count(vm, result, old_size, new_size);
+}
+
+void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+    obh_vm *vm = ud;
+    if (!block) return new_size ? allocate(vm, new_size) : NULL; /* old_size is the type of the object there */
+    if (new_size) return resize(vm, block, old_size, new_size);
+    vm->arena.used -= old_size;
+    give(&vm->arena, block, old_size);
+    return NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -352,7 +352,7 @@ static void adopt(obh_vm *vm, lua_State *L, int table) {
 }
 
 void obh_lua_pushmodule(lua_State *L, int module) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 0);
     adopt(obh_vm_of(L), L, module);
@@ -428,7 +428,7 @@ static int collected(lua_State *L) {
 
 /* Their metatable is out of a program's reach (getmetatable says false): so it holds no more than what Lua looks for. */
 static void push_metatable(lua_State *L, int type) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, type_names[type]);
@@ -453,7 +453,7 @@ static void push_metatable(lua_State *L, int type) {
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type);
 }
 
-/* A process's VM has no full userdata but these, as far as a program can reach; the first 8 bytes hold the type. */
+/* A process's VM has no userdata but these, full or light, as far as a program can reach; the first 8 bytes hold the type. */
 
 void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) {
     uint64_t *block = lua_newuserdatauv(L, sizeof *block + size, user_values);
@@ -465,14 +465,13 @@ void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) 
 }
 
 int obh_lua_userdata_type(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return obh_type_none;
-    return (int)*(const uint64_t *)lua_touserdata(L, index);
+    const uint64_t *block = lua_touserdata(L, index);
+    return block ? (int)*block : obh_type_none;
 }
 
 void *obh_lua_touserdata(lua_State *L, int index, int type) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
     uint64_t *block = lua_touserdata(L, index);
-    return (int)block[0] == type ? block + 1 : NULL;
+    return block && (int)block[0] == type ? block + 1 : NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -115,6 +115,11 @@ static int set_up(lua_State *L) {
     const obh_vm_options *options = lua_touserdata(L, 1);
     obh_vm *vm = obh_vm_of(L);
     lua_settop(L, 0);
+    /* One after the other into a registry that is still empty: so its array grows to hold them. */
+    for (int key = LUA_RIDX_LAST + 1; key <= OBH_KEY_NEAR; key++) {
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, LUA_REGISTRYINDEX, key);
+    }
     lua_pushlstring(L, memory_message, sizeof memory_message - 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY);
     obh_make_globals(L);

@@ -147,6 +147,8 @@ typedef struct obh_vm {
     uint64_t seed[2];                      /* of math.random, which is not made before it is used */
     uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
     const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
+    uint64_t peer;                         /* the pid whose text is kept (obh_lua_keeppeer); 0: none */
+    const char *peer_text;
     uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */
     uint8_t sorted_pairs;
     obh_arena arena;                       /* last: a clone's first chunk follows it */

@@ -166,7 +166,10 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             // One entry will be run by this worker itself as soon as its present step is
             // over; waking a sibling for it would only move the process across cores. If
             // the present step is long, the watch wakes one.
-            if worker.pointee.queue.count > 1 { wakeSleeper() }
+            if worker.pointee.queue.count > 1 {
+                atomicMemoryFence(ordering: .sequentiallyConsistent)
+                wakeSleeper()
+            }
             return
         }
         enqueueSlowly(runnable)

@@ -75,7 +75,9 @@ struct Runnable: ~Copyable {
 
     @inline(__always)
     func wakeWord(serial: UInt64) -> Bool {
-        word.compareExchange(
+        // Looked at first: to one that is awake a locked instruction less.
+        guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
+        return word.compareExchange(
             expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .queued),
             ordering: .sequentiallyConsistent
         ).exchanged
