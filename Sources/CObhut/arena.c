@@ -258,9 +258,10 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     }
     if (new_size > old_size) {
         size_t more = new_size - old_size;
-        /* `held` counts what fragmentation wastes, too: no more than the limit over again. */
+        /* `held` counts what fragmentation wastes, too: no more than the limit over again. What a copy was given as room and
+         * has not touched yet is no waste. */
         if (OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
-                          arena->held / 2 > arena->limit) &&
+                          (arena->held - (size_t)(arena->bump_end - arena->bump)) / 2 > arena->limit) &&
                          !vm->in_host)) {
             return refuse(vm, new_size);
         }
