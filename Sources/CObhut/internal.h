@@ -85,7 +85,7 @@ enum { OBH_CLOSING_STACK = 256 * 1024 };
 /* ---- names.c, sandbox.c, coroutine.c, trampolines.c ----------------------------------- */
 
 /* Keys of the registry, beside Lua's own and addresses. */
-enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
+enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_GENERATOR, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
 
 /* Called once, when liblua is open. NULL, or what liblua lacks. */
 const char *obh_open_names(void);
@@ -98,12 +98,12 @@ void obh_complete(lua_State *L, int index);
 void obh_complete_all(lua_State *L);
 
 /* Functions of liblua that ours call. */
-extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date;
+extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date, obh_stock_random, obh_stock_randomseed;
 
 /* The functions that stand in the place of liblua's. */
 #define OBH_OWN(module, lua, function) int function(lua_State *L);
+#define OBH_RANDOM(module, lua, function) int function(lua_State *L);
 #include "functions.def"
-int obh_math_randomseed(lua_State *L); /* upvalue 1: liblua's */
 int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation, without metamethod */
 
 /* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,
