@@ -143,7 +143,8 @@ enum LazyNameIdioms {
         ("spawned", "local c = channel.new(1) coroutine.spawn(function() load = nil c:send(type(utf8)) end) print(c:receive(), load)"),
         ("at the end of the stack", "local function f() return 1 + f() end print(xpcall(f, function(m) return type(utf8.char), rawget(math, 'pi'), (m:match('stack overflow')) end))"),
         // The runtime's functions.
-        ("as payloads", "for _, t in ipairs{_G, string, math, process, process.event, errors, os, require('time')} do print((tostring(select(2, process.send(process.pid(), 't', t)) or 'sent'):gsub('at %..*', 'at'))) end"),
+        ("the globals as a payload", "print((process.send(process.pid(), 't', _G)))"),
+        ("as payloads", "for _, t in ipairs{string, math, process, process.event, errors, os, require('time')} do print((tostring(select(2, process.send(process.pid(), 't', t)) or 'sent'):gsub('at %..*', 'at'))) end"),
         ("names as a payload", "process.send(process.pid(), 't', {process.event, n = {process.event}}) local d = process.inbox():receive():payload():data() local l = {} for k, v in pairs(d[1]) do l[#l + 1] = k .. '=' .. v end print(table.concat(l, ' ')) print(d.n)"),
         ("half used names as a payload", "local _ = process.event.EXIT process.event.CANCEL = nil process.send(process.pid(), 't', process.event) for k, v in pairs(process.inbox():receive():payload():data()) do print(k, v) end"),
         ("as options", "local function kind(ok, why) print(ok, (why:gsub('option [^:]*', 'option'))) end kind(process.set_options(process.event)) kind(process.monitor(process.pid(), process.event)) kind(process.listen('topic', process.event)) print(pcall(channel.select, {process.event}))"),
