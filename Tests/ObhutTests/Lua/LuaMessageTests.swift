@@ -82,9 +82,9 @@ import Testing
     @Test(arguments: ["math", "_G", "process.event", "os"]) func lazyTablesAreSentFromAnyDepth_F3(_ table: String) {
         let source = printing(
             """
-            local send, pid = process.send, process.pid()
+            local send, pid, t = process.send, process.pid(), \(table)
             local function at(n)
-              if n == 0 then return send(pid, "t", \(table)) end
+              if n == 0 then return send(pid, "t", t) end
               return (('x'):gsub('x', function() at(n - 1) end))
             end
             print(pcall(at, DEPTH))
