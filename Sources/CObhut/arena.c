@@ -246,10 +246,12 @@ void obh_vm_free(obh_vm *vm, void *block, size_t size) {
     give(&vm->arena, block, size);
 }
 
-/* `held` counts what fragmentation wastes, too: no more than the limit over again. */
+/* `held` counts what fragmentation wastes, too: no more than the limit over again. What a copy was given as room and has not
+ * touched yet is no waste. */
 static inline int is_refused(const obh_vm *vm, size_t more) {
     const obh_arena *arena = &vm->arena;
-    return OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more || arena->held / 2 > arena->limit) &&
+    return OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
+                         (arena->held - (size_t)(arena->bump_end - arena->bump)) / 2 > arena->limit) &&
                         !vm->in_host);
 }
 

@@ -95,7 +95,8 @@ enum {
     OBH_KEY_LAZY,
     OBH_KEY_TYPES = OBH_KEY_LAZY, /* + the type, from 1 */
     OBH_KEY_NEAR = OBH_KEY_TYPES + obh_type_channel,
-    OBH_KEY_TABLES = OBH_KEY_TYPES + obh_type_count
+    OBH_KEY_TABLES = OBH_KEY_TYPES + obh_type_count,
+    OBH_KEY_GENERATOR = OBH_KEY_TABLES + obh_module_count
 };
 _Static_assert(OBH_KEY_NEAR == 8, "the array's size is a power of two");
 
@@ -110,12 +111,12 @@ void obh_complete(lua_State *L, int index);
 void obh_complete_all(lua_State *L);
 
 /* Functions of liblua that ours call. */
-extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date;
+extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date, obh_stock_random, obh_stock_randomseed;
 
 /* The functions that stand in the place of liblua's. */
 #define OBH_OWN(module, lua, function) int function(lua_State *L);
+#define OBH_RANDOM(module, lua, function) int function(lua_State *L);
 #include "functions.def"
-int obh_math_randomseed(lua_State *L); /* upvalue 1: liblua's */
 int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation, without metamethod */
 
 /* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,

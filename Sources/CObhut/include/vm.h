@@ -189,6 +189,8 @@ int obh_compile(const char *source, size_t size, const char *chunk_name, void **
  * short, or no copy of it was like the original (template.c). It may refer to options->code_name, and to nothing else of the
  * options. */
 obh_template *obh_template_create(const obh_vm_options *options);
+/* The same with images in memory of the caller's choice, for tests: zeroed, calloc's, freed before the end; one for each attempt. */
+obh_template *obh_template_create_in(const obh_vm_options *options, char *(*take)(void *context, size_t size), void *context);
 /* All its copies have been destroyed. */
 void obh_template_free(obh_template *source);
 /* Bytes of one copy before it runs, and how many words of them are moved addresses; for figures. */

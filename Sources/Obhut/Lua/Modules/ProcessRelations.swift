@@ -45,6 +45,7 @@ func callProcessMonitor(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     var asEvent = false
     if !isAbsent(L, 2) {
         guard obh_lua_type(L, 2) == Int32(OBH_TTABLE) else { return badType(vm, L, 2, "table") }
+        obh_lua_complete(L, 2)
         obh_lua_pushnil(L)
         while obh_lua_next(L, 2) != 0 {
             guard textArgument(L, -2) == "if_dead" else {
@@ -167,6 +168,7 @@ func callProcessSetOptions(_ vm: VMPointer, _ L: LuaState) -> Int32 {
         return 2
     }
     var choice: TrapLinks?
+    obh_lua_complete(L, 1)
     obh_lua_pushnil(L)
     while obh_lua_next(L, 1) != 0 {
         guard textArgument(L, -2) == "trap_links" else {
