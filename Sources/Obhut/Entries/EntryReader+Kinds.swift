@@ -15,10 +15,12 @@ extension EntryReader {
     }
 
     /// Built-in modules that `modules:` may list in this version.
-    static let availableModules = ["time", "process", "channel", "errors", "os"]
+    static let availableModules = [
+        "time", "json", "uuid", "process", "channel", "errors", "os",
+    ]
     /// Those that the design has besides.
     static let plannedModules = [
-        "json", "logger", "uuid", "io", "ctx", "env", "payload", "string", "table", "math",
+        "logger", "io", "ctx", "env", "payload", "string", "table", "math",
     ]
 
     func readHost(_ fields: Fields) -> HostEntry {

@@ -15,6 +15,8 @@ enum RegistryKey {
     static var topics: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 4) }
     /// Table: entry id of a library to what its chunk returned.
     static var libraries: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 5) }
+    /// The time and the counter in the last `uuid.v7()`.
+    static var lastUUID: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 6) }
 }
 
 @_cdecl("obh_call_process_pid")

@@ -18,6 +18,8 @@ struct LibraryLoad {
 /// Built-in modules: those that are global are given too, if they are listed.
 private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
     switch name {
+    case "json": obh_lua_pushmodule(L, Int32(obh_module_json))
+    case "uuid": obh_lua_pushmodule(L, Int32(obh_module_uuid))
     case "time": obh_lua_pushmodule(L, Int32(obh_module_time))
     case "process": obh_lua_pushmodule(L, Int32(obh_module_process))
     case "channel": obh_lua_pushmodule(L, Int32(obh_module_channel))
