@@ -8,6 +8,8 @@ struct Surroundings {
     var arguments: [String] = []
     /// For `env`, of what the entries allow.
     var environment: [String: [UInt8]] = [:]
+    /// For `time.load_location`: the one thing that is read from files, which never change what was read.
+    let zones = TimeZoneStore()
     /// Takes one record of the log; never waits.
     var log: ((LogRecord) -> Void)?
     /// Answers a request for input by a reply to `pid` with this number: the bytes, nil at the end of the input, or an

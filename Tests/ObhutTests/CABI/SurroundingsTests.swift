@@ -38,10 +38,8 @@ import Testing
         }
         let runtime = try CRuntime(
             yaml(
-                """
-                local env, io = require('env'), require('io')
-                    return {env.get('ONE'), env.get('TWO'), env.get('EMPTY'), (env.get('none')) == nil, io.args()}
-                """, "env: [ONE, TWO, EMPTY, none]"), config: config)
+                "local env, io = require('env'), require('io') "
+                    + "return {env.get('ONE'), env.get('TWO'), env.get('EMPTY'), (env.get('none')) == nil, io.args()}", "env: [ONE, TWO, EMPTY, none]"), config: config)
         let port = try CPort(runtime)
         _ = try port.spawn("test:main", [], flags: OBHUT_SPAWN_MONITORED)
         let ended = try port.receive()
