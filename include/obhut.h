@@ -151,7 +151,8 @@ void obhut_error_free(obhut_error *error);
 
 typedef struct obhut_config obhut_config;
 
-/* Called with whole pieces of text: what Lua prints, in whole lines with their line feed.
+/* Called with whole pieces of text: what Lua prints, in whole lines with their line feed, and
+ * what it writes with `io.write`, as it is.
  * Each runtime calls it on one thread of the library, which the log does not share. It may
  * block; the processes go on, and what then no longer fits into the bounded queue is
  * dropped and counted. It may call this library, but not stop its runtime. It is called
@@ -186,6 +187,44 @@ obhut_status obhut_config_set_output_sink(obhut_config *config, obhut_output_fun
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_config_set_log_sink(obhut_config *config, obhut_log_function function,
                                        void *user, obhut_finalizer finalizer);
+
+/* One record, one line: for people, "2026-11-22T17:38:21.09Z info: app:shop
+ * {app:processes|0x00001} opened door=front"; behind an abnormal end its traceback follows
+ * on lines of its own. */
+#define OBHUT_LOG_FORMAT_TEXT 0
+/* As text, with the colours of a terminal (SGR). */
+#define OBHUT_LOG_FORMAT_COLORED 1
+/* One JSON object a line, with "time" (RFC 3339), "level", "message", and where they are known
+ * "entry", "pid", "logger", "fields" (an object) and "traceback". */
+#define OBHUT_LOG_FORMAT_JSON 2
+
+/* How records of the log are written, to the sink and for obhut_runtime_read_log; default:
+ * OBHUT_LOG_FORMAT_TEXT.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_log_format(obhut_config *config, int32_t format);
+
+/* Reads input into `buffer` of `size` bytes: answers how many, at least 1; 0 at the end of
+ * the input; a negative errno when it cannot be read. Called on one thread of the library,
+ * only while a process waits for input. It may block; a stop does not wait for it, and the
+ * finalizer then runs when it returns. */
+typedef int64_t (*obhut_input_function)(void *user, char *buffer, size_t size);
+
+/* Where Lua's `io.read` and `io.readline` come from; `function` NULL (the default): there is
+ * no input. `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_input_source(obhut_config *config, obhut_input_function function,
+                                           void *user, obhut_finalizer finalizer);
+
+/* What Lua's `io.args()` answers: `count` texts in UTF-8 (copied). Default: none.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_arguments(obhut_config *config, const char *const *arguments,
+                                        size_t count);
+
+/* The environment variables that Lua's `env` shows to the entries that allow them: texts of
+ * the form NAME=value, ended by NULL, as in `environ` (copied). NULL, the default: none. Of
+ * a name that stands there twice the first counts.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_environment(obhut_config *config, const char *const *variables);
 
 /* The signal with which workers that compute are interrupted, SIGURG by default. Its
  * handler is chained to the one before and restored when the last runtime stops. 0: no

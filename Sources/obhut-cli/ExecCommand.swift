@@ -6,7 +6,7 @@ struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec",
         abstract: "Run one process of an application and print what it returns.",
-        usage: "obhut exec [--host <ns:name>] [<dir>] <ns:name> [<arg> ...]",
+        usage: "obhut exec [--host <ns:name>] [--log-format text|json] [--color auto|always|never] [<dir>] <ns:name> [<arg> ...]",
         discussion: """
             Starts the application's process hosts and nothing else, runs the process, and prints the value it \
             returned as JSON, last and alone on its line. If it ends abnormally, the error goes to standard error \
@@ -27,6 +27,9 @@ struct ExecCommand: ParsableCommand {
 
     @Option(help: "The process host to run it on; needed if the application has several.")
     var host: String?
+
+    @OptionGroup
+    var log: LogOptions
 
     @Argument(
         help: ArgumentHelp("The application's folder; this one if left out.", valueName: "dir"),
@@ -69,7 +72,7 @@ struct ExecCommand: ParsableCommand {
         let (folder, id, texts) = try operands()
         let arguments = try Arguments(texts)
         Interruption.watch()
-        let application = try Application(folder: folder)
+        let application = try Application(folder: folder, logFormat: log.format, arguments: Array(texts))
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_HOSTS)
 

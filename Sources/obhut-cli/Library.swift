@@ -22,7 +22,8 @@ extension LibraryError {
 
 /// One application in one runtime: loaded, started, stopped, in this order, on the main thread.
 ///
-/// What its processes print goes to standard output and its log to standard error, both as it comes.
+/// What its processes print goes to standard output and its log to standard error, both as it comes. What they read
+/// is standard input; the environment is passed on, for what the entries allow of it.
 /// Nothing is freed: the command ends right after it stops.
 final class Application {
     private let runtime: OpaquePointer
@@ -30,7 +31,8 @@ final class Application {
     private(set) var port: OpaquePointer?
 
     /// Leaves with `misuse` and the list of the folder's faults if it has any.
-    init(folder: String) throws {
+    /// - Parameter arguments: for the processes that ask for them.
+    init(folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, arguments: [String] = []) throws {
         let config = obhut_config_new()
         defer { obhut_config_free(config) }
         obhut_config_set_output_sink(
@@ -39,6 +41,10 @@ final class Application {
         obhut_config_set_log_sink(
             config, { _, _, text, count in Output.error.write(UnsafeRawBufferPointer(start: text, count: count)) },
             nil, nil)
+        obhut_config_set_log_format(config, logFormat)
+        obhut_config_set_input_source(config, { _, buffer, size in standardInput(buffer, size) }, nil, nil)
+        environ.withMemoryRebound(to: UnsafePointer<CChar>?.self, capacity: 1) { _ = obhut_config_set_environment(config, $0) }
+        withTexts(arguments) { _ = obhut_config_set_arguments(config, $0, arguments.count) }
         var runtime: OpaquePointer?
         do {
             try attempt { obhut_runtime_create(config, &runtime, $0) }
@@ -85,4 +91,28 @@ final class Application {
         }
         return nil
     }
+}
+
+/// Reads what is there: the bytes, 0 at the end, a negative errno.
+private func standardInput(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+    while true {
+        let count = read(STDIN_FILENO, buffer, size)
+        if count >= 0 { return Int64(count) }
+        let problem = errno
+        switch problem {
+        case EINTR: continue
+        case EAGAIN:
+            // Somebody we share the terminal with made it non-blocking.
+            var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            _ = poll(&waiting, 1, -1)
+        default: return -Int64(problem)
+        }
+    }
+}
+
+/// The texts as C has them, for the time of the call.
+private func withTexts(_ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Void) {
+    let copies = texts.map { UnsafePointer<CChar>(strdup($0)) }
+    defer { copies.forEach { free(UnsafeMutablePointer(mutating: $0)) } }
+    copies.withUnsafeBufferPointer { body($0.baseAddress) }
 }

@@ -10,19 +10,27 @@ struct RunCommand: ParsableCommand {
             everything in reverse order, each within its own deadline, and the command ends with 0. A second one \
             ends it at once, with 128 + the signal's number.
 
-            What the processes print goes to standard output, the log to standard error.
+            What the processes print goes to standard output, the log to standard error. What follows -- is what \
+            they find in io.args().
 
             Examples:
               obhut run              the application in this folder
               obhut run shop
+              obhut run --log-format json shop -- --verbose
             """)
 
     @Argument(help: "The application's folder.", completion: .directory)
     var dir = "."
 
+    @OptionGroup
+    var log: LogOptions
+
+    @Argument(parsing: .postTerminator, help: ArgumentHelp("What io.args() answers.", valueName: "arg"))
+    var arguments: [String] = []
+
     func run() throws {
         Interruption.watch()
-        let application = try Application(folder: dir)
+        let application = try Application(folder: dir, logFormat: log.format, arguments: arguments)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_ALL)

@@ -1,3 +1,4 @@
+import Glibc
 import ObhutHeader
 
 /// A function of the host program with its `user` word; the finalizer runs exactly once,
@@ -74,6 +75,68 @@ public func obhut_config_set_log_sink(
         }
     }
     config.change { $0.log = sink }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_log_format") @implementation
+public func obhut_config_set_log_format(_ config: OpaquePointer!, _ format: Int32) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    guard let format = LogFormat(rawValue: format) else { return OBHUT_INVALID_ARGUMENT }
+    config.change { $0.logFormat = format }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_input_source") @implementation
+public func obhut_config_set_input_source(
+    _ config: OpaquePointer!, _ function: obhut_input_function!,
+    _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!
+) -> obhut_status {
+    let callback = Callback(user: user, finalizer: finalizer)
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    let source: ((UnsafeMutableRawBufferPointer) -> Int)? = function.map { function in
+        { buffer in
+            Int(function(callback.user, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count))
+        }
+    }
+    config.change { $0.input = source }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_arguments") @implementation
+public func obhut_config_set_arguments(
+    _ config: OpaquePointer!, _ arguments: UnsafePointer<UnsafePointer<CChar>?>!, _ count: Int
+) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    guard count >= 0, count == 0 || arguments != nil else { return OBHUT_INVALID_ARGUMENT }
+    var texts: [String] = []
+    for index in 0..<count {
+        guard let argument = arguments[index], let text = String(validatingCString: argument) else {
+            return OBHUT_INVALID_ARGUMENT
+        }
+        texts.append(text)
+    }
+    config.change { $0.arguments = texts }
+    return OBHUT_OK
+}
+
+@_cdecl("obhut_config_set_environment") @implementation
+public func obhut_config_set_environment(
+    _ config: OpaquePointer!, _ variables: UnsafePointer<UnsafePointer<CChar>?>!
+) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    var environment: [String: [UInt8]] = [:]
+    var next = variables
+    while let place = next, let text = place.pointee {
+        next = place + 1
+        let bytes = UnsafeRawBufferPointer(start: text, count: strlen(text))
+        // What has no name, or none that an entry could say, is of no use.
+        guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")), equals > 0,
+            isValidUTF8(UnsafeRawBufferPointer(rebasing: bytes[..<equals]))
+        else { continue }
+        let name = String(decoding: bytes[..<equals], as: UTF8.self)
+        if environment[name] == nil { environment[name] = [UInt8](bytes[(equals + 1)...]) }
+    }
+    config.change { $0.environment = environment }
     return OBHUT_OK
 }
 

@@ -108,6 +108,8 @@ struct LuaCode: Sendable {
     /// Built-in modules, as listed, each once.
     let modules: [String]
     let imports: [LuaImport]
+    /// Environment variables that it may read, each once.
+    var environment: [String] = []
 }
 
 /// A name for `require`, and the library it stands for.

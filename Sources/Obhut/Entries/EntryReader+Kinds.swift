@@ -6,20 +6,20 @@ extension EntryReader {
         switch kind {
         case .processHost: ["host", "lifecycle"]
         case .processLua:
-            ["source", "method", "modules", "imports", "memory_limit", "host", "input", "lifecycle"]
-        case .functionLua: ["source", "method", "modules", "imports", "memory_limit"]
-        case .libraryLua: ["source", "modules", "imports"]
+            ["source", "method", "modules", "imports", "env", "memory_limit", "host", "input", "lifecycle"]
+        case .functionLua: ["source", "method", "modules", "imports", "env", "memory_limit"]
+        case .libraryLua: ["source", "modules", "imports", "env"]
         case .registryEntry: ["data"]
         case .processNative, .processService, .supervisor, .libraryNative: []
         }
     }
 
     /// Built-in modules that `modules:` may list in this version.
-    static let availableModules = ["time", "process", "channel", "errors", "os"]
-    /// Those that the design has besides.
-    static let plannedModules = [
-        "json", "logger", "uuid", "io", "ctx", "env", "payload", "string", "table", "math",
+    static let availableModules = [
+        "time", "json", "uuid", "logger", "io", "ctx", "env", "payload", "process", "channel", "errors", "os",
     ]
+    /// Those that the design has besides.
+    static let plannedModules = ["string", "table", "math"]
 
     func readHost(_ fields: Fields) -> HostEntry {
         var host = HostEntry(workers: cores)
@@ -67,7 +67,22 @@ extension EntryReader {
         let imports = readImports(fields, declaration, modules)
         // Without a source the load has failed, but the imports may still be part of a cycle.
         let missing = LuaSource(chunkName: declaration.id.description, text: [])
-        return LuaCode(source: source ?? missing, modules: modules, imports: imports)
+        return LuaCode(
+            source: source ?? missing, modules: modules, imports: imports, environment: readEnvironment(fields))
+    }
+
+    /// The environment variables that module `env` shows.
+    private func readEnvironment(_ fields: Fields) -> [String] {
+        var names: [String] = []
+        for node in fields.list("env", of: "names of environment variables") ?? [] {
+            guard let name = node.string, !name.isEmpty, !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "="))
+            else {
+                faults.report(at: node.position, "an environment variable must be a name, got \(node.shown)")
+                continue
+            }
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
     }
 
     private func readModules(_ fields: Fields) -> [String] {

@@ -23,10 +23,12 @@ final class LuaUnit: @unchecked Sendable {  // immutable; the memory behind the 
     /// What its `require` gives: built-in modules, and libraries by the name they go by.
     let modules: [String]
     let imports: [String: LuaUnit]
+    /// Environment variables that it may read.
+    let environment: [String]
 
     init(
         id: String, chunkName: String, text: [UInt8], modules: [String] = [],
-        imports: [String: LuaUnit] = [:]
+        imports: [String: LuaUnit] = [:], environment: [String] = []
     ) throws(SyntaxFault) {
         let name = strdup("@" + chunkName)!
         do throws(SyntaxFault) {
@@ -39,6 +41,7 @@ final class LuaUnit: @unchecked Sendable {  // immutable; the memory behind the 
         self.chunkName = UnsafePointer(name)
         self.modules = modules
         self.imports = imports
+        self.environment = environment
     }
 
     deinit {
@@ -143,7 +146,7 @@ final class LuaPrograms {
         do throws(SyntaxFault) {
             return try LuaUnit(
                 id: id, chunkName: code.source.chunkName, text: code.source.text,
-                modules: code.modules, imports: imports)
+                modules: code.modules, imports: imports, environment: code.environment)
         } catch {
             fatalError("\(code.source.chunkName):\(error.line): \(error.message)")
         }

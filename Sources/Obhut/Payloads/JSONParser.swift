@@ -48,11 +48,13 @@ struct JSONFault: Equatable, CustomStringConvertible {
 
 /// Appends the one value in `text` to `writer`. On a fault the writer holds what it held before.
 /// Containers take the 32-bit header: their count is known only at their end.
+/// - Parameter isOver: asked now and then during long work; when it says so, the rest is left (C4).
 func jsonToPayload(
-    _ text: UnsafeRawBufferPointer, into writer: inout PayloadWriter, maxDepth: Int = payloadMaxDepth
+    _ text: UnsafeRawBufferPointer, into writer: inout PayloadWriter, maxDepth: Int = payloadMaxDepth,
+    isOver: @escaping () -> Bool = { false }
 ) -> JSONFault? {
     let start = writer.count
-    var parser = JSONParser(text: text, maxDepth: maxDepth)
+    var parser = JSONParser(text: text, maxDepth: maxDepth, isOver: isOver)
     do throws(JSONParser.Fault) {
         try parser.document(into: &writer)
         return nil
@@ -77,26 +79,42 @@ private struct JSONParser {
 
     let text: UnsafeRawBufferPointer
     let maxDepth: Int
+    let isOver: () -> Bool
     var position = 0
+    /// Where `isOver` is asked next.
+    var nextLook = JSONParser.stride
     /// Strings with escapes are put together here.
     var scratch: [UInt8] = []
 
-    init(text: UnsafeRawBufferPointer, maxDepth: Int) {
+    /// Bytes between two looks at `isOver`.
+    static let stride = 1 << 18
+
+    init(text: UnsafeRawBufferPointer, maxDepth: Int, isOver: @escaping () -> Bool) {
         self.text = text
         self.maxDepth = maxDepth
+        self.isOver = isOver
     }
 
     mutating func document(into writer: inout PayloadWriter) throws(Fault) {
         try value(depth: 0, into: &writer)
         skipSpace()
         if position < text.count { throw fault("text after the value") }
+        try lookUp(writer)
+    }
+
+    /// Work that is for nothing is left: a text may be much larger than what the writer takes.
+    private mutating func lookUp(_ writer: borrowing PayloadWriter) throws(Fault) {
         if writer.overflowed {
             throw Fault(offset: 0, message: "the value is larger than \(writer.limit) bytes encoded")
         }
+        guard position >= nextLook else { return }
+        nextLook = position + JSONParser.stride
+        if isOver() { throw fault("given up") }
     }
 
     private mutating func value(depth: Int, into writer: inout PayloadWriter) throws(Fault) {
         skipSpace()
+        try lookUp(writer)
         guard let first = peek else { throw fault("expected a value, found the end") }
         switch first {
         case UInt8(ascii: "{"): try object(depth: depth, into: &writer)
@@ -174,6 +192,7 @@ private struct JSONParser {
                 throw Fault(offset: opening, message: "string without a closing quote")
             }
             if byte == UInt8(ascii: "\"") { break }
+            if position >= nextLook { try lookUp(writer) }
             guard byte >= 0x20 else { throw fault("control character in a string: write it as \\u00..") }
             if byte == UInt8(ascii: "\\") {
                 escaped = true

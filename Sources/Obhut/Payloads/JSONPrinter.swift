@@ -193,30 +193,7 @@ private struct JSONPrinter {
         text.withUTF8 { string(UnsafeRawBufferPointer($0)) }
     }
 
-    /// In quotes, with the escapes RFC 8259 demands and no others.
-    private mutating func string(_ bytes: UnsafeRawBufferPointer) {
-        byte("\"")
-        var run = 0  // what needs no escape is copied in one piece
-        for (index, value) in bytes.enumerated() where value < 0x20 || value == 0x22 || value == 0x5c {
-            out.append(contentsOf: bytes[run..<index])
-            run = index + 1
-            byte("\\")
-            switch value {
-            case 0x08: byte("b")
-            case 0x09: byte("t")
-            case 0x0a: byte("n")
-            case 0x0c: byte("f")
-            case 0x0d: byte("r")
-            case 0x22, 0x5c: out.append(value)
-            default:
-                text("u00")
-                out.append(value < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-                text(String(value & 0x0f, radix: 16))
-            }
-        }
-        out.append(contentsOf: bytes[run...])
-        byte("\"")
-    }
+    private mutating func string(_ bytes: UnsafeRawBufferPointer) { appendJSONString(bytes, to: &out) }
 
     /// Base 64 with padding (RFC 4648, section 4), in quotes.
     private mutating func base64(_ bytes: UnsafeRawBufferPointer) {
@@ -236,4 +213,29 @@ private struct JSONPrinter {
         }
         byte("\"")
     }
+}
+
+/// In quotes, with the escapes RFC 8259 demands and no others.
+func appendJSONString(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
+    out.append(UInt8(ascii: "\""))
+    var run = 0  // what needs no escape is copied in one piece
+    for (index, value) in bytes.enumerated() where value < 0x20 || value == 0x22 || value == 0x5c {
+        out.append(contentsOf: bytes[run..<index])
+        run = index + 1
+        out.append(UInt8(ascii: "\\"))
+        switch value {
+        case 0x08: out.append(UInt8(ascii: "b"))
+        case 0x09: out.append(UInt8(ascii: "t"))
+        case 0x0a: out.append(UInt8(ascii: "n"))
+        case 0x0c: out.append(UInt8(ascii: "f"))
+        case 0x0d: out.append(UInt8(ascii: "r"))
+        case 0x22, 0x5c: out.append(value)
+        default:
+            out.append(contentsOf: "u00".utf8)
+            out.append(value < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
+            out.append(contentsOf: String(value & 0x0f, radix: 16).utf8)
+        }
+    }
+    out.append(contentsOf: bytes[run...])
+    out.append(UInt8(ascii: "\""))
 }

@@ -53,9 +53,9 @@ struct CivilDate: Equatable, CustomStringConvertible {
 }
 
 /// Quotient rounded down, and the remainder, 0 ≤ remainder < divisor.
-private func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
 }
 
-private func twoDigits(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+func twoDigits(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }

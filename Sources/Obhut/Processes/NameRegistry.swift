@@ -31,6 +31,8 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
     private let lock = Lock()
     private var pids: [Key: Pid] = [:]  // guarded by lock
     private var names: [Pid: [Key]] = [:]  // guarded by lock
+    /// Kept for processes that are about to be made.
+    private var reserved: Set<Key> = []  // guarded by lock
 
     init(table: ProcessTable) { self.table = table }
 
@@ -40,20 +42,40 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
 
     func register(_ name: String, for pid: Pid) -> Outcome {
         let name = Key(name)
+        return lock.with { reserved.contains(name) ? .taken : registerLocked(name, pid) }
+    }
+
+    private func registerLocked(_ name: Key, _ pid: Pid) -> Outcome {
+        // Set in vain where nothing is registered, or even for the slot's next life: the
+        // end then looks here once and finds nothing.
+        guard let slot = table.living(pid) else { return .notFound }
+        slot.pointee.hasNames.store(true, ordering: .sequentiallyConsistent)
+        guard table.living(pid) != nil else { return .notFound }
+        if let holder = pids[name] {
+            if holder == pid { return .done }
+            if table.living(holder) != nil { return .taken }
+            removeLocked(name, of: holder)
+        }
+        pids[name] = pid
+        names[pid, default: []].append(name)
+        return .done
+    }
+
+    /// Keeps a name for a process that is about to be made: `settle` follows. False: somebody has it.
+    func reserve(_ name: String) -> Bool {
+        let name = Key(name)
         return lock.with {
-            // Set in vain where nothing is registered, or even for the slot's next life: the
-            // end then looks here once and finds nothing.
-            guard let slot = table.living(pid) else { return .notFound }
-            slot.pointee.hasNames.store(true, ordering: .sequentiallyConsistent)
-            guard table.living(pid) != nil else { return .notFound }
-            if let holder = pids[name] {
-                if holder == pid { return .done }
-                if table.living(holder) != nil { return .taken }
-                removeLocked(name, of: holder)
-            }
-            pids[name] = pid
-            names[pid, default: []].append(name)
-            return .done
+            if let holder = pids[name], table.living(holder) != nil { return false }
+            return reserved.insert(name).inserted
+        }
+    }
+
+    /// Gives a reserved name to the process it was kept for; nil: there is none.
+    func settle(_ name: String, for pid: Pid?) {
+        let name = Key(name)
+        lock.with {
+            reserved.remove(name)
+            if let pid { _ = registerLocked(name, pid) }
         }
     }
 

@@ -46,6 +46,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
         tell(reason, relations, in: system)
         pointee.definition = nil
+        pointee.context = nil
         pointee.outcome = nil
         pointee.doom = nil
         pointee.hasStarted = false

@@ -100,6 +100,13 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         return reference
     }
 
+    /// A number under which the runtime itself will answer. (Whom it watches is of no matter then: itself.)
+    func beginOwnInquiry() -> UInt64 {
+        let reference = pointee.relations.nextSerial()
+        pointee.relations.inquiries[reference] = pid
+        return reference
+    }
+
     /// Gives up: whatever comes for it vanishes.
     func endInquiry(_ reference: UInt64) {
         guard let target = pointee.relations.inquiries.removeValue(forKey: reference) else { return }
@@ -152,9 +159,12 @@ extension ProcessSystem {
     /// - Parameters:
     ///   - arguments: an encoded MessagePack array, copied.
     ///   - parent: whose owner calls; nil: nobody, no options then.
+    ///   - context: nil: the parent's.
+    ///   - beforeItRuns: called when the process can be named and sent to, and has run nothing.
     func spawn(
         _ definition: ProcessDefinition, on host: Host, arguments: UnsafeRawBufferPointer,
-        parent: ProcessPointer?, options: SpawnOptions = []
+        parent: ProcessPointer?, options: SpawnOptions = [], context: ProcessContext? = nil,
+        beforeItRuns: ((Pid) -> Void)? = nil
     ) throws(SpawnFault) -> Spawned {
         // It counts as alive before the host's state is looked at: whoever stops the host
         // changes the state and then waits for all to end, so one sees the other.
@@ -178,6 +188,7 @@ extension ProcessSystem {
         child.pointee.definitionWord.store(
             UInt(bitPattern: Unmanaged.passUnretained(definition).toOpaque()), ordering: .releasing)
         child.pointee.startedAt = clock.now
+        child.pointee.context = context ?? parent?.pointee.context
         child.pointee.runnable.run = ProcessPointer.runFunction
         child.pointee.runnable.overrun = ProcessPointer.overrunFunction
         child.pointee.runnable.attention.store(false, ordering: .relaxed)
@@ -214,6 +225,7 @@ extension ProcessSystem {
         // Published: from here on others may send to it, and a worker may run it.
         child.pointee.signals.open(serial: pid.serial)
         child.pointee.runnable.set(serial: pid.serial, .queued)
+        beforeItRuns?(pid)
         host.enqueueNew(child.runnable)
         return Spawned(pid: pid, inquiry: inquiry)
     }

@@ -75,6 +75,8 @@ struct ProcessSlot: ~Copyable {
     var pid = Pid.none
     unowned(unsafe) var system: ProcessSystem
     var definition: ProcessDefinition? = nil
+    /// What its children inherit; nil: nothing.
+    var context: ProcessContext? = nil
     /// Nanoseconds on the monotonic clock.
     var startedAt: Int64 = 0
 

@@ -32,6 +32,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     var resolveDefinition: (_ id: String) -> DefinitionLookup = { _ in .notFound }
     var resolveHost: (_ id: String) -> Host? = { _ in nil }
     var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
+    var surroundings = Surroundings()
 
     enum DefinitionLookup {
         case found(ProcessDefinition)

@@ -3,40 +3,43 @@ import Glibc
 /// The runtime's log: one line for each record, through a queue of its own, so that a sink
 /// that blocks stops no process.
 final class Log: Sendable {
-    enum Level: Int32 {
-        case debug = 0, info, warning, error
-
-        var text: String {
-            switch self {
-            case .debug: "debug"
-            case .info: "info"
-            case .warning: "warning"
-            case .error: "error"
-            }
-        }
-    }
+    typealias Level = LogRecord.Level
 
     let queue: OutputQueue
     private let clock: Clock
+    private let format: LogFormat
 
-    init(queue: OutputQueue, clock: Clock) {
-        self.queue = queue
+    init(sink: OutputQueue.Sink?, threaded: Bool, clock: Clock, format: LogFormat = .text) {
         self.clock = clock
+        self.format = format
+        queue = OutputQueue(sink: sink, threaded: threaded) { [clock] missing in
+            let text = "\(missing) \(missing == 1 ? "record" : "records") dropped: the log was not taken in time"
+            return format.line(LogRecord(level: .warning, message: text), at: clock.wall)
+        }
     }
 
-    func write(_ level: Level, _ text: String) {
-        let line = "\(formatRFC3339(unixNanoseconds: clock.wall)) \(level.text): \(text)\n"
-        queue.write(line, level: level.rawValue)
+    func write(_ record: LogRecord) {
+        queue.write(format.line(record, at: clock.wall), level: record.level.rawValue)
     }
+
+    func write(_ level: Level, _ text: String) { write(LogRecord(level: level, message: text)) }
 
     /// An abnormal end that nobody watches or is linked to (F5).
     func died(_ process: ProcessPointer, _ reason: ExitReason) {
-        var text = "\(process.pointee.definition?.id ?? "port") \(process.pidText) failed: \(reason.text)"
+        var record = LogRecord(level: .error, message: "failed: \(reason.text)")
+        record.entry = process.pointee.definition?.id ?? "port"
+        record.pid = process.pidText
+        record.traceback = reason.traceback
         if reason.origin != process.pid && reason.origin != .none {
-            text += " (began at \(process.system.text(of: reason.origin)), \(reason.hops) \(reason.hops == 1 ? "link" : "links") away)"
+            var fields = PayloadWriter()
+            fields.writeMapHeader(2)
+            fields.writeString("hops")
+            fields.writeInteger(Int64(reason.hops))
+            fields.writeString("origin")
+            fields.writeString(process.system.text(of: reason.origin))
+            record.fields = [UInt8](fields.bytes)
         }
-        if let traceback = reason.traceback { text += "\n" + traceback }
-        write(.error, text)
+        write(record)
     }
 
     func close() { queue.close() }

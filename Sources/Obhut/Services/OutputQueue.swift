@@ -38,11 +38,19 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     private var abandoned = false  // guarded by lock; `close` did not wait any longer
     private var finished = true  // guarded by lock; no thread hands over
     private let isThreaded: Bool
+    /// The line that says how many are missing.
+    private let note: (_ missing: Int) -> String
     private var thread: pthread_t?  // start and close only
 
     /// - Parameter threaded: false in simulation: the sink is called by whoever writes.
-    init(sink: Sink?, threaded: Bool) {
+    init(
+        sink: Sink?, threaded: Bool,
+        note: @escaping (_ missing: Int) -> String = {
+            "… \($0) \($0 == 1 ? "line" : "lines") dropped: the output was not taken in time\n"
+        }
+    ) {
         self.sink = sink
+        self.note = note
         isThreaded = threaded
     }
 
@@ -87,9 +95,9 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
 
     private func noteMissingLocked(_ level: Int32) {
         guard missing > 0 else { return }
-        let note = "… \(missing) \(missing == 1 ? "line" : "lines") dropped: the output was not taken in time\n"
+        let text = note(missing)
         missing = 0
-        appendLocked(Line(text: Array(note.utf8), level: level))
+        appendLocked(Line(text: Array(text.utf8), level: level))
     }
 
     private func keepLocked(_ text: UnsafeRawBufferPointer, _ level: Int32) {

@@ -10,6 +10,13 @@ struct RuntimeConfiguration {
     var output: Sink?
     /// Where the log goes; nil: the last lines are kept.
     var log: Sink?
+    var logFormat = LogFormat.text
+    /// Where `io.read` comes from; nil: there is no input. A simulation calls it on its own thread.
+    var input: InputQueue.Source?
+    /// For `io.args`.
+    var arguments: [String] = []
+    /// For `env`.
+    var environment: [String: [UInt8]] = [:]
     var preemption = Preemption.signal(number: SIGURG)
     /// Nil: from the system.
     var seed: UInt64?
@@ -52,6 +59,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let system: ProcessSystem
     let output: OutputQueue
     let log: Log
+    private let input: InputQueue?
     /// What the host program may name; empty before the load, constant after it.
     var directory: Directory { directoryLock.with { loadedDirectory } }
     /// Apart from `lock`, because it is taken while a port is held.
@@ -91,8 +99,17 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         system = ProcessSystem(scheduler: scheduler)
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
         log = Log(
-            queue: OutputQueue(sink: configuration.log, threaded: !configuration.simulated),
-            clock: scheduler.clock)
+            sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,
+            format: configuration.logFormat)
+        input = configuration.input.map { [unowned system] source in
+            // Not called any more after the stop, which closes it.
+            InputQueue(source: source, threaded: !configuration.simulated) { request, payload, isError in
+                system.reply(from: .none, to: request.pid, request: request.number, payload: payload, isError: isError)
+            }
+        }
+        system.surroundings = Surroundings(
+            arguments: configuration.arguments, environment: configuration.environment,
+            log: { [log] in log.write($0) }, read: input.map { input in { input.ask($0) } })
         system.writeLine = { [output] in output.write($0, level: Log.Level.info.rawValue) }
         system.abnormalEnd = { [unowned self] process, reason, isSeen in
             if !isSeen { self.log.died(process, reason) }
@@ -301,6 +318,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
         for host in directory.hosts.values { host.stop() }
+        input?.close()
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
         // Without the lock: a sink may be in the middle of a call that takes it.

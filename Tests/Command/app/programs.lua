@@ -36,4 +36,22 @@ function programs.spins()
     while true do end
 end
 
+function programs.logs()
+    require("logger"):named("till"):warn("one\ntwo", { n = 1, text = "a b" })
+end
+
+function programs.reads(...)
+    local io = require("io")
+    io.write("name? ")
+    local first, second = io.readline(), io.readline()
+    local none, why = io.readline()
+    return { first, second, none == nil, why:message(), #io.args() }
+end
+
+function programs.environment()
+    local env = require("env")
+    local none, why = env.get("HOME")
+    return { env.get("OBHUT_TEST_VALUE"), none == nil, why:kind() }
+end
+
 return programs

@@ -57,6 +57,21 @@ import Testing
                 $0, { _, _, _, _ in }, finalized.user, { Counter.of($0).increment() })
             return status == OBHUT_INVALID_HANDLE && finalized.count == 1
         },
+        answers("obhut_config_set_log_format", .config) {
+            obhut_config_set_log_format($0, OBHUT_LOG_FORMAT_JSON) == OBHUT_INVALID_HANDLE
+        },
+        answers("obhut_config_set_input_source", .config) {
+            let finalized = Counter()
+            let status = obhut_config_set_input_source(
+                $0, { _, _, _ in 0 }, finalized.user, { Counter.of($0).increment() })
+            return status == OBHUT_INVALID_HANDLE && finalized.count == 1
+        },
+        answers("obhut_config_set_arguments", .config) {
+            obhut_config_set_arguments($0, nil, 0) == OBHUT_INVALID_HANDLE
+        },
+        answers("obhut_config_set_environment", .config) {
+            obhut_config_set_environment($0, nil) == OBHUT_INVALID_HANDLE
+        },
         answers("obhut_config_set_preemption_signal", .config) {
             obhut_config_set_preemption_signal($0, 0) == OBHUT_INVALID_HANDLE
         },

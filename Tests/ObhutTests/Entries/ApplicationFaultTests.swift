@@ -130,8 +130,8 @@ import Testing
             "a.yaml:5:22: unknown field 'colour' of 'host'; its fields are workers, max_processes, mailbox_limit, mailbox_bytes, max_message, process_memory, spare_workers, step_limit",
             "a.yaml:6:16: unknown field 'autostart' of 'lifecycle'; did you mean 'auto_start'?",
             "a.yaml:6:44: unknown field 'polciy' of 'lifecycle.restart'; did you mean 'policy'?",
-            "a.yaml:7:54: unknown field 'lifecycle' of library.lua; its fields are name, kind, source, modules, imports, meta",
-            "a.yaml:7:69: unknown field '1' of library.lua; its fields are name, kind, source, modules, imports, meta",
+            "a.yaml:7:54: unknown field 'lifecycle' of library.lua; its fields are name, kind, source, modules, imports, env, meta",
+            "a.yaml:7:69: unknown field '1' of library.lua; its fields are name, kind, source, modules, imports, env, meta",
         ])
     }
 
@@ -161,9 +161,11 @@ import Testing
         ("method: 7", "11: 'method' must be a string, got 7: write \"7\""),
         ("method: \"\"", "11: 'method' must be a string, got \"\""),
         ("modules: time", "12: 'modules' must be a list of module names, got \"time\": write [time]"),
-        ("modules: [json]", "13: module 'json' is not available in this version"),
+        ("modules: [table]", "13: module 'table' is not available in this version"),
         ("modules: [tiem]", "13: unknown module 'tiem'; did you mean 'time'?"),
-        ("modules: [socket]", "13: unknown module 'socket'; the modules are time, process, channel, errors, os"),
+        ("modules: [socket]", "13: unknown module 'socket'; the modules are \(EntryReader.availableModules.joined(separator: ", "))"),
+        ("env: [1]", "9: an environment variable must be a name, got 1"),
+        ("env: [A=B]", "9: an environment variable must be a name, got \"A=B\""),
         ("modules: [1]", "13: a module must be a name, got 1"),
         ("imports: [x]", "12: 'imports' must be a mapping of names to library ids, got a list: write { name: id }"),
         ("imports: { x: nowhere }", "17: import 'x' refers to 'app:nowhere', which does not exist"),

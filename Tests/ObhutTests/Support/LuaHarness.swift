@@ -35,6 +35,10 @@ final class LuaHarness {
     let host: Host
     /// What was printed, line by line.
     private(set) var lines: [String] = []
+    /// What was logged.
+    private(set) var records: [LogRecord] = []
+    /// What `io` reads, piece by piece; then comes the end. Nil: an error.
+    var input: [String?] = []
 
     private var definitions: [String: ProcessDefinition] = [:]
     private let port: Port
@@ -64,8 +68,26 @@ final class LuaHarness {
             return id == "app:processes" ? .notAProcess(kind: "process.host") : .notFound
         }
         system.writeLine = { [unowned self] line in
-            lines.append(String(decoding: line.dropLast(), as: UTF8.self))
+            lines.append(String(decoding: line.last == UInt8(ascii: "\n") ? line.dropLast() : line[...], as: UTF8.self))
         }
+        system.surroundings.log = { [unowned self] in records.append($0) }
+    }
+
+    /// Gives the processes input, arguments and environment; before the first start.
+    func surround(arguments: [String] = [], environment: [String: String] = [:]) {
+        let input = InputQueue(
+            source: { [unowned self] buffer in
+                guard !self.input.isEmpty else { return 0 }
+                guard let piece = self.input.removeFirst() else { return -Int(EIO) }
+                buffer.copyBytes(from: piece.utf8)
+                return piece.utf8.count
+            }, threaded: false,
+            deliver: { [unowned system] request, payload, isError in
+                system.reply(from: .none, to: request.pid, request: request.number, payload: payload, isError: isError)
+            })
+        system.surroundings.arguments = arguments
+        system.surroundings.environment = environment.mapValues { Array($0.utf8) }
+        system.surroundings.read = { input.ask($0) }
     }
 
     deinit {
@@ -76,27 +98,31 @@ final class LuaHarness {
 
     /// An entry whose `main(...)` has this body.
     func define(
-        _ id: String, _ body: String, modules: [String] = ["time"], imports: [String: LuaUnit] = [:]
+        _ id: String, _ body: String, modules: [String] = ["time"], imports: [String: LuaUnit] = [:],
+        environment: [String] = []
     ) {
-        define(id, source: "local function main(...) \(body)\nend return {main = main}", modules, imports)
+        define(id, source: "local function main(...) \(body)\nend return {main = main}", modules, imports, environment)
     }
 
     /// An entry with this source.
     func define(
         _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:],
-        cloning: Cloning = testCloning
+        _ environment: [String] = [], cloning: Cloning = testCloning
     ) {
         definitions[id] = ProcessDefinition(
             id: id, body: CheckedLuaBody.table,
-            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main", cloning: cloning))
+            program: LuaProgram(
+                unit: LuaHarness.unit(id, source, modules, imports, environment), method: "main", cloning: cloning))
     }
 
     /// A source; `id` is its chunk's name, too.
     static func unit(
-        _ id: String, _ source: String, _ modules: [String] = [], _ imports: [String: LuaUnit] = [:]
+        _ id: String, _ source: String, _ modules: [String] = [], _ imports: [String: LuaUnit] = [:],
+        _ environment: [String] = []
     ) -> LuaUnit {
         do {
-            return try LuaUnit(id: id, chunkName: id, text: Array(source.utf8), modules: modules, imports: imports)
+            return try LuaUnit(id: id, chunkName: id, text: Array(source.utf8), modules: modules, imports: imports,
+                environment: environment)
         } catch {
             fatalError("\(id):\(error.line): \(error.message)")
         }
@@ -133,10 +159,10 @@ final class LuaHarness {
 
     /// Runs the body of a `main` as `app:main`, everything else with it, and answers how it ended.
     func run(
-        _ body: String, modules: [String] = ["time"], imports: [String: LuaUnit] = [:],
+        _ body: String, modules: [String] = ["time"], imports: [String: LuaUnit] = [:], environment: [String] = [],
         until horizon: Int64 = 100 * 3_600_000_000_000
     ) -> LuaResult {
-        define("app:main", body, modules: modules, imports: imports)
+        define("app:main", body, modules: modules, imports: imports, environment: environment)
         let pid = start("app:main")
         settle(until: horizon)
         return result(of: pid)

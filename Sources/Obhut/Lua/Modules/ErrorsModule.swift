@@ -16,6 +16,13 @@ func pushError(_ vm: VMPointer, _ L: LuaState, kind: StaticString, message: Stri
     setStack(L)
 }
 
+/// `nil, err`: how calls of the modules fail whose errors are error objects.
+func refusal(_ vm: VMPointer, _ L: LuaState, _ kind: StaticString, _ message: String) -> Int32 {
+    obh_lua_pushnil(L)
+    pushError(vm, L, kind: kind, message: message)
+    return 2
+}
+
 /// Gives the object on top the traceback of the function that made it.
 private func setStack(_ L: LuaState) {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2048) { text in

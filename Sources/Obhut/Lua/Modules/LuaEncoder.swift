@@ -97,7 +97,7 @@ func withPayloadWriter<Result>(_ vm: VMPointer, _ body: (inout PayloadWriter) ->
 }
 
 @inline(__always)
-private func maxMessage(_ vm: VMPointer) -> Int {
+func maxMessage(_ vm: VMPointer) -> Int {
     vm.process.pointee.runnable.host?._withUnsafeGuaranteedRef { $0.limits.maxMessage } ?? .max
 }
 

@@ -20,9 +20,11 @@ private struct MessageHeader {
 }
 
 /// Begins the memory of a payload object; the bytes follow it if `address` is 0.
-private struct PayloadHeader {
+struct PayloadHeader {
     let address: UInt
-    let length: Int
+    let length: UInt32
+    /// A `PayloadObjectFormat`.
+    var format: UInt8 = 0
 
     static let size = MemoryLayout<PayloadHeader>.stride
     static let inlineLimit = 512
@@ -95,7 +97,7 @@ func callMessagePayload(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     ).unsafelyUnwrapped
     memory.initializeMemory(
         as: PayloadHeader.self,
-        to: PayloadHeader(address: isInline ? 0 : UInt(bitPattern: bytes.baseAddress), length: bytes.count))
+        to: PayloadHeader(address: isInline ? 0 : UInt(bitPattern: bytes.baseAddress), length: UInt32(bytes.count)))
     if isInline {
         memcpy(memory + PayloadHeader.size, bytes.baseAddress.unsafelyUnwrapped, bytes.count)
     } else {
@@ -112,7 +114,7 @@ func payloadBytes(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer? {
     let memory = UnsafeRawPointer(object)
     let header = memory.load(as: PayloadHeader.self)
     let start = header.address == 0 ? memory + PayloadHeader.size : UnsafeRawPointer(bitPattern: header.address)
-    return UnsafeRawBufferPointer(start: start, count: header.length)
+    return UnsafeRawBufferPointer(start: start, count: Int(header.length))
 }
 
 @_cdecl("obh_call_payload_data")

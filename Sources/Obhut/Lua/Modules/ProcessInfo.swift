@@ -65,8 +65,8 @@ func callProcessInfo(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 // MARK: - Names
 
-/// A name as text; nil if it can be none (P3), with the reason pushed as a failure.
-private func name(_ L: LuaState, _ bytes: UnsafeRawBufferPointer) -> (String?, fault: String) {
+/// A name as text; nil if it can be none (P3), with the reason.
+func registeredName(_ bytes: UnsafeRawBufferPointer) -> (String?, fault: String) {
     let text = String(decoding: bytes, as: UTF8.self)
     guard (1...NameRegistry.maximumLength).contains(bytes.count) else {
         return (nil, "a name has 1 to \(NameRegistry.maximumLength) bytes, this one has \(bytes.count)")
@@ -81,7 +81,7 @@ private func name(_ L: LuaState, _ bytes: UnsafeRawBufferPointer) -> (String?, f
 @_cdecl("obh_call_registry_register")
 func callRegistryRegister(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let bytes = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
-    let (text, fault) = name(L, bytes)
+    let (text, fault) = registeredName(bytes)
     guard let text else { return failure(L, fault) }
     var pid = vm.process.pid
     if !isAbsent(L, 2) {

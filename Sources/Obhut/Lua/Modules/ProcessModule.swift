@@ -15,6 +15,10 @@ enum RegistryKey {
     static var topics: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 4) }
     /// Table: entry id of a library to what its chunk returned.
     static var libraries: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 5) }
+    /// What `require("logger")` gives.
+    static var logger: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 7) }
+    /// The time and the counter in the last `uuid.v7()`.
+    static var lastUUID: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: 6) }
 }
 
 @_cdecl("obh_call_process_pid")
@@ -36,7 +40,7 @@ func callProcessID(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 /// Why a topic cannot be sent to; nil if it can.
 @inline(__always)
-private func topicFault(_ topic: UnsafeRawBufferPointer) -> String? {
+func topicFault(_ topic: UnsafeRawBufferPointer) -> String? {
     if topic.isEmpty { return "the topic is empty" }
     if topic.count > 255 { return "the topic is longer than 255 bytes" }
     if topic[0] != UInt8(ascii: "@") { return nil }
@@ -107,7 +111,7 @@ func callProcessRequest(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 extension UnsafeMutablePointer where Pointee == LuaProcess {
     /// The running fiber parks until the answer with this number comes.
-    fileprivate func awaitAnswer(_ number: UInt64) -> FiberTicket {
+    func awaitAnswer(_ number: UInt64) -> FiberTicket {
         let ticket = beginWait()
         ticket.fiber.pointee.wait.inquiry = number
         pointee.modules.inquiries[number] = .init(ticket: ticket)
@@ -115,7 +119,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     }
 
     /// Ends the wait for an answer; the caller releases it. Nil: the time was over before.
-    fileprivate func takeAnswer() -> SignalPointer? {
+    func takeAnswer() -> SignalPointer? {
         let fiber = pointee.current.unsafelyUnwrapped
         let number = fiber.pointee.wait.inquiry
         fiber.pointee.wait.inquiry = 0
@@ -167,17 +171,19 @@ func resumeProcessCall(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 // MARK: - spawn (P2)
 
-private enum SpawnAnswer {
+enum SpawnAnswer {
     case spawned(ProcessSystem.Spawned)
     case answer(Int32)
 }
 
 /// The arguments are the entry's id, the host's, and those of the new process.
-private func spawn(
-    _ vm: VMPointer, _ L: LuaState, _ options: ProcessSystem.SpawnOptions
+/// - Parameter first: where the id stands.
+func spawn(
+    _ vm: VMPointer, _ L: LuaState, _ options: ProcessSystem.SpawnOptions, first: Int32 = 1,
+    context: ProcessContext? = nil, beforeItRuns: ((Pid) -> Void)? = nil
 ) -> SpawnAnswer {
-    guard let id = textArgument(L, 1) else { return .answer(badType(vm, L, 1, "string")) }
-    guard let hostName = textArgument(L, 2) else { return .answer(badType(vm, L, 2, "string")) }
+    guard let id = textArgument(L, first) else { return .answer(badType(vm, L, first, "string")) }
+    guard let hostName = textArgument(L, first + 1) else { return .answer(badType(vm, L, first + 1, "string")) }
     let system = vm.system
     let definition: ProcessDefinition
     switch system.resolveDefinition(id) {
@@ -191,14 +197,15 @@ private func spawn(
     }
     return withPayloadWriter(vm) { writer in
         do throws(EncodeFault) {
-            try encodeArguments(vm, L, from: 3, into: &writer)
+            try encodeArguments(vm, L, from: first + 2, into: &writer)
         } catch {
             return .answer(failure(L, error.message))
         }
         do throws(ProcessSystem.SpawnFault) {
             return .spawned(
                 try system.spawn(
-                    definition, on: host, arguments: writer.bytes, parent: vm.process, options: options))
+                    definition, on: host, arguments: writer.bytes, parent: vm.process, options: options, context: context,
+                    beforeItRuns: beforeItRuns))
         } catch {
             return .answer(failure(L, "process \(error.text)"))
         }

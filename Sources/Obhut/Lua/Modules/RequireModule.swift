@@ -18,6 +18,13 @@ struct LibraryLoad {
 /// Built-in modules: those that are global are given too, if they are listed.
 private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
     switch name {
+    case "ctx": obh_lua_pushmodule(L, Int32(obh_module_ctx))
+    case "env": obh_lua_pushmodule(L, Int32(obh_module_env))
+    case "io": obh_lua_pushmodule(L, Int32(obh_module_io))
+    case "logger": pushRootLogger(L)
+    case "payload": obh_lua_pushmodule(L, Int32(obh_module_payload))
+    case "json": obh_lua_pushmodule(L, Int32(obh_module_json))
+    case "uuid": obh_lua_pushmodule(L, Int32(obh_module_uuid))
     case "time": obh_lua_pushmodule(L, Int32(obh_module_time))
     case "process": obh_lua_pushmodule(L, Int32(obh_module_process))
     case "channel": obh_lua_pushmodule(L, Int32(obh_module_channel))
@@ -31,7 +38,7 @@ private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
 @_cdecl("obh_call_require")
 func callRequire(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let name = textArgument(L, 1) else { return badType(vm, L, 1, "string") }
-    let unit = caller(vm, L)
+    let unit = callingUnit(vm, L)
     if let library = unit.imports[name] { return requireLibrary(vm, L, library) }
     guard unit.modules.contains(name) else {
         return raise(L, "module '\(name)' is not allowed: add it to \"modules\" of \(unit.id)")
@@ -102,7 +109,7 @@ private func pushLibraries(_ L: LuaState) {
 
 /// The source that the calling function stands in; the process's own where that cannot be told. A function of
 /// C stands in none: with `pcall(require, name)` it is who calls `pcall`.
-private func caller(_ vm: VMPointer, _ L: LuaState) -> LuaUnit {
+func callingUnit(_ vm: VMPointer, _ L: LuaState) -> LuaUnit {
     let main = vm.program.unit
     if main.imports.isEmpty { return main }
     let place = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
@@ -137,7 +144,10 @@ extension LuaUnit {
 
 /// `print(...)`: one whole line, by tabs (the trampoline has applied tostring).
 @_cdecl("obh_call_print")
-func callPrint(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+func callPrint(_ vm: VMPointer, _ L: LuaState) -> Int32 { printLine(vm, L) }
+
+/// Prints the strings on the stack.
+func printLine(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let writeLine = vm.system.writeLine else { return 0 }
     let count = obh_lua_gettop(L)
     var line: [UInt8] = []

@@ -9,24 +9,9 @@ func durationObject(_ L: LuaState, _ index: Int32) -> Int64? {
     obh_lua_touserdata(L, index, Int32(obh_type_duration))?.load(as: Int64.self)
 }
 
-private func pushDuration(_ L: LuaState, _ nanoseconds: Int64) {
+func pushDuration(_ L: LuaState, _ nanoseconds: Int64) {
     obh_lua_newuserdata(L, Int32(obh_type_duration), 8, 0).unsafelyUnwrapped
         .storeBytes(of: nanoseconds, as: Int64.self)
-}
-
-/// A point of time: what the wall showed, and the monotonic clock, by which points are compared.
-private struct Instant {
-    var wall: Int64
-    var monotonic: Int64
-}
-
-func pushInstant(_ L: LuaState, wall: Int64, monotonic: Int64) {
-    obh_lua_newuserdata(L, Int32(obh_type_instant), 16, 0).unsafelyUnwrapped
-        .storeBytes(of: Instant(wall: wall, monotonic: monotonic), as: Instant.self)
-}
-
-private func instant(_ L: LuaState, _ index: Int32) -> Instant? {
-    obh_lua_touserdata(L, index, Int32(obh_type_instant))?.load(as: Instant.self)
 }
 
 private enum DurationArgument {
@@ -57,14 +42,10 @@ private func duration(_ L: LuaState, _ index: Int32) -> DurationArgument {
     }
 }
 
-private func invalid(_ vm: VMPointer, _ L: LuaState, _ message: String) -> Int32 {
-    obh_lua_pushnil(L)
-    pushError(vm, L, kind: "INVALID", message: message)
-    return 2
-}
+func invalid(_ vm: VMPointer, _ L: LuaState, _ message: String) -> Int32 { refusal(vm, L, "INVALID", message) }
 
 /// Runs `act` with the duration at `index`.
-private func withDuration(
+func withDuration(
     _ vm: VMPointer, _ L: LuaState, _ index: Int32, _ act: (Int64) -> Int32
 ) -> Int32 {
     switch duration(L, index) {
@@ -277,84 +258,3 @@ func callDurationLess(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareDuration
 
 @_cdecl("obh_call_duration_le")
 func callDurationLessOrEqual(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareDurations(vm, L, <=) }
-
-// MARK: - Points of time
-
-@_cdecl("obh_call_time_now")
-func callTimeNow(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    let clock = vm.system.clock
-    pushInstant(L, wall: clock.wall, monotonic: clock.now)
-    return 1
-}
-
-@_cdecl("obh_call_instant_unix")
-func callInstantUnix(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard let time = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    // Rounded down, before 1970 too.
-    let seconds = time.wall / nanosecondsPerSecond
-    obh_lua_pushinteger(L, time.wall % nanosecondsPerSecond < 0 ? seconds - 1 : seconds)
-    return 1
-}
-
-@_cdecl("obh_call_instant_unix_nano")
-func callInstantUnixNano(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard let time = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    obh_lua_pushinteger(L, time.wall)
-    return 1
-}
-
-@_cdecl("obh_call_instant_sub")
-func callInstantSub(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard let a = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    guard let b = instant(L, 2) else { return badType(vm, L, 2, "time.time") }
-    pushDuration(L, saturating(a.monotonic.subtractingReportingOverflow(b.monotonic), a.monotonic < 0))
-    return 1
-}
-
-@_cdecl("obh_call_instant_add")
-func callInstantAdd(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard let time = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    return withDuration(vm, L, 2) { nanoseconds in
-        pushInstant(
-            L, wall: saturating(time.wall.addingReportingOverflow(nanoseconds), nanoseconds < 0),
-            monotonic: saturating(time.monotonic.addingReportingOverflow(nanoseconds), nanoseconds < 0))
-        return 1
-    }
-}
-
-private func saturating(_ result: (partialValue: Int64, overflow: Bool), _ negative: Bool) -> Int64 {
-    result.overflow ? (negative ? .min : .max) : result.partialValue
-}
-
-private func compareInstants(_ vm: VMPointer, _ L: LuaState, _ compare: (Int64, Int64) -> Bool) -> Int32 {
-    guard let a = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    guard let b = instant(L, 2) else { return badType(vm, L, 2, "time.time") }
-    return answer(L, compare(a.monotonic, b.monotonic))
-}
-
-@_cdecl("obh_call_instant_before")
-func callInstantBefore(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareInstants(vm, L, <) }
-
-@_cdecl("obh_call_instant_after")
-func callInstantAfter(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareInstants(vm, L, >) }
-
-@_cdecl("obh_call_instant_equal")
-func callInstantEqual(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareInstants(vm, L, ==) }
-
-@_cdecl("obh_call_instant_eq")
-func callInstantEq(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    answer(L, instant(L, 1) != nil && instant(L, 1)?.monotonic == instant(L, 2)?.monotonic)
-}
-
-@_cdecl("obh_call_instant_lt")
-func callInstantLess(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareInstants(vm, L, <) }
-
-@_cdecl("obh_call_instant_le")
-func callInstantLessOrEqual(_ vm: VMPointer, _ L: LuaState) -> Int32 { compareInstants(vm, L, <=) }
-
-@_cdecl("obh_call_instant_tostring")
-func callInstantToString(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard let time = instant(L, 1) else { return badType(vm, L, 1, "time.time") }
-    push(L, formatRFC3339(unixNanoseconds: time.wall))
-    return 1
-}
