@@ -107,11 +107,12 @@ final class LuaHarness {
     /// An entry with this source.
     func define(
         _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:],
-        _ environment: [String] = []
+        _ environment: [String] = [], cloning: Cloning = testCloning
     ) {
+        let unit = LuaHarness.unit(id, source, modules, imports, environment)
         definitions[id] = ProcessDefinition(
             id: id, body: CheckedLuaBody.table,
-            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports, environment), method: "main", cloning: testCloning))
+            program: LuaProgram(unit: unit, method: "main", cloning: cloning))
     }
 
     /// A source; `id` is its chunk's name, too.
