@@ -109,10 +109,10 @@ final class LuaHarness {
         _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:],
         _ environment: [String] = [], cloning: Cloning = testCloning
     ) {
+        let unit = LuaHarness.unit(id, source, modules, imports, environment)
         definitions[id] = ProcessDefinition(
             id: id, body: CheckedLuaBody.table,
-            program: LuaProgram(
-                unit: LuaHarness.unit(id, source, modules, imports, environment), method: "main", cloning: cloning))
+            program: LuaProgram(unit: unit, method: "main", cloning: cloning))
     }
 
     /// A source; `id` is its chunk's name, too.
