@@ -134,7 +134,7 @@ struct ChildEntry: Sendable {
     let name: String
     /// A process or a supervisor.
     let process: EntryID
-    /// Of a process, in `Application.startOrder` or below it: always given.
+    /// Of a process always given; a supervisor has none.
     var host: EntryID?
     let input: [EntryValue]
     /// Nil: one, without a number.

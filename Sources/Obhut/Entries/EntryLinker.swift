@@ -33,6 +33,8 @@ struct EntryLinker {
             let starts = self.starts(among: needed)
             for id in needed { settleHosts(of: id, isStarted: starts.contains(id), faults) }
         } while true
+        // Any process can spawn a supervisor that nothing starts.
+        for entry in entries where entry.kind == .supervisor { settleHosts(of: entry.id, isStarted: false, faults) }
 
         let graph = EntryGraph(dependencies())
         // Cycles are faults also among entries that nothing starts.

@@ -164,6 +164,24 @@ import Testing
         #expect(world.runtime.system.aliveCount == 0)
     }
 
+    /// `examples/supervised-pool`: four workers that fail all the time, and the pool is whole again each time.
+    @Test(arguments: seeds) func theExamplesPoolStaysWhole_V6(seed: UInt64) throws {
+        let world = try ApplicationWorld(
+            Drive(seed: seed), folder: SeedFiles.repository + "/examples/supervised-pool", services: true)
+        for time in 1...60 {
+            world.advance(to: Double(time))
+            // One that fails is back after some tenths of a second.
+            let workers = world.alive.filter { $0 == "app:task_worker" }.count
+            if workers < 4 { world.advance(to: Double(time) + 0.9) }
+        }
+        let starts = world.lines.filter { $0.contains(" started: ") }.count
+        #expect(starts > 60 && starts < 400)
+        for number in 1...4 { #expect(world.lines.filter { $0.hasPrefix("Task worker \(number) ") }.count > 10) }
+        #expect(world.alive.contains("app:pool"))
+        world.close(timeout: nil)
+        #expect(world.runtime.system.aliveCount == 0)
+    }
+
     private static func supervisor(_ strategy: String) -> String {
         """
         - name: sup
@@ -221,6 +239,10 @@ import Testing
         #expect(text.hasSuffix("' (app:fails): program.lua:12: boom"))
         // 2 lives of the top, 2 of the inner one in each, 2 restarts in each beside the first start of two.
         #expect(world.logged.filter { $0.contains("error: app:inner child 'w#") && $0.contains("(restart") }.count == 8)
+        // F5: and the one after which nothing is tried any more, with its traceback.
+        let last = "(given up: more than 2 restarts within 1m0s): program.lua:12: boom"
+        let ends = world.logged.indices.filter { world.logged[$0].hasSuffix(last) }
+        #expect(ends.count == 4 && ends.allSatisfy { world.logged[$0 + 1] == "stack traceback:" })
         world.close()
     }
 
@@ -243,6 +265,9 @@ import Testing
         let first = try world.start("app:sup", on: "app:host", [])
         world.advance(to: 1)
         #expect(world.alive == ["app:inner"] + names + ["app:sup"])
+        // It was spawned on the host of processes; what it runs itself has its own.
+        #expect(world.runtime.directory.hosts["app:host"]?.processCount.load(ordering: .relaxed) == 5)
+        #expect(world.runtime.directory.supervisorHost?.processCount.load(ordering: .relaxed) == 1)
         _ = world.runtime.system.cancel(first, from: .none, timeout: 5000 * ms)
         #expect(try world.end(of: first) == .value("null") && world.alive == [])
         let second = try world.start("app:sup", on: "app:host", [])

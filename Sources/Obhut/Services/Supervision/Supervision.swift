@@ -54,6 +54,8 @@ struct Supervision {
         case restarting(Int, attempt: Int, delay: Int64)
         /// It has failed and will not: its restart type says so.
         case abandoned(Int)
+        /// It has failed for good, and with it the supervisor, which stops the others now.
+        case givenUp(Int, Reason)
         /// For the first time everything is settled.
         case ready
         /// Nothing is left.
@@ -246,6 +248,7 @@ struct Supervision {
         }
         if let reason {
             set(child, .waiting, now)
+            actions.append(.givenUp(child, reason))
             return beginStop(.failed(child, reason), now)
         }
         children[child].attempts = attempts + 1

@@ -123,6 +123,7 @@ private final class SupervisorState {
             switch action {
             case .restarting(let child, let attempt, let delay): noteRestart(child, attempt, delay)
             case .abandoned(let child): note(child, "and is not restarted")
+            case .givenUp(let child, let reason): note(child, "(given up: \(explain(reason)))")
             default: pending.append(action)
             }
         }
@@ -143,7 +144,7 @@ private final class SupervisorState {
                 case .endOverdue(let child): _ = process.system.terminate(pids[child], from: process.pid)
                 case .ready: process.tellSupervisor(.ready)
                 case .finish(let outcome): return outcome
-                case .restarting, .abandoned: break
+                case .restarting, .abandoned, .givenUp: break
                 }
             }
         }
@@ -233,6 +234,17 @@ private final class SupervisorState {
         failures[child] = nil
     }
 
+    private func explain(_ reason: Supervision.Reason) -> String {
+        switch reason {
+        case .intensity:
+            let intensity = program.plan.intensity ?? .init()
+            return "more than \(intensity.maxRestarts) restarts within \(formatDuration(intensity.window))"
+        case .attempts(let count): return "after \(count) \(count == 1 ? "restart" : "restarts")"
+        case .notRetryable: return "not to be tried again"
+        case .significant: return "significant"
+        }
+    }
+
     func reason(_ outcome: Supervision.Outcome) -> ExitReason {
         switch outcome {
         case .stopped, .done:
@@ -241,16 +253,13 @@ private final class SupervisorState {
             return .value(writer.bytes, of: process.pid)
         case .failed(let child, let reason):
             let who = name(of: child)
-            let prefix: String
-            switch reason {
-            case .intensity:
-                let intensity = program.plan.intensity ?? .init()
-                prefix =
-                    "more than \(intensity.maxRestarts) restarts within \(formatDuration(intensity.window)), the last of \(who)"
-            case .attempts(let count): prefix = "\(who) failed after \(count) \(count == 1 ? "restart" : "restarts")"
-            case .notRetryable: prefix = "\(who) failed and is not to be tried again"
-            case .significant: prefix = "significant \(who) failed"
-            }
+            let prefix =
+                switch reason {
+                case .intensity: "\(explain(reason)), the last of \(who)"
+                case .attempts: "\(who) failed \(explain(reason))"
+                case .notRetryable: "\(who) failed and is \(explain(reason))"
+                case .significant: "significant \(who) failed"
+                }
             guard let cause = failures[child] else { return .error("\(prefix): it ended", of: process.pid) }
             return .error(cause, after: prefix + ": ", of: process.pid)
         }

@@ -120,7 +120,7 @@ final class SupervisionWorld {
             }
             later(byForce, child) { $0.finish(child, .failure(isRetryable: true)) }
         case .endOverdue(let child): later(1 * ms, child) { $0.finish(child, .failure(isRetryable: true)) }
-        case .restarting, .abandoned, .ready, .finish: break
+        case .restarting, .abandoned, .givenUp, .ready, .finish: break
         }
     }
 
