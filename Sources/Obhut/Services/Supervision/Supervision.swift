@@ -395,7 +395,8 @@ struct Supervision {
     /// What a group has of the time that is left: all of its `shutdown`, or its share if the time
     /// does not suffice for all that is stopped after it.
     private func allotment(_ group: Int, _ now: Int64) -> Int64 {
-        let shutdown = plan.groups[group].policy.shutdown
+        // Never more than the tail that begins with it, which is bounded.
+        let shutdown = min(plan.groups[group].policy.shutdown, plan.tails[group])
         guard stopLimit != .max else { return shutdown }
         let left = max(0, stopLimit - now)
         if left >= plan.tails[group] { return shutdown }

@@ -84,6 +84,7 @@ extension RestartPolicy {
             delay *= 1 + jitter * Double.random(in: -1...1, using: &random)
             if delay > most { delay = 2 * most - delay }
         }
-        return max(0, Int64(delay))
+        // The longest duration there is becomes, as a Double, one more.
+        return Int64(exactly: max(0, delay.rounded(.down))) ?? .max - 1
     }
 }

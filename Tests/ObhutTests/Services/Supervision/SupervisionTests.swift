@@ -32,6 +32,30 @@ private let second: Int64 = 1_000_000_000  // nanoseconds
         #expect(steep.map { $0 / second } == [1, 1000, 1_000_000, 1_000_000_000])
     }
 
+    /// The longest durations that can be written down are waited for, and nothing overflows.
+    @Test func noDurationIsTooLong_F1() {
+        var random = RandomSource(seed: 1)
+        for jitter in [0, 0.5, 1] {
+            let restart = RestartPolicy(
+                policy: .always, initialDelay: .max, maxDelay: .max, backoffFactor: 1000, jitter: jitter, maxAttempts: 0)
+            for attempt in [1, 2, 3, 1_000_000, .max] { #expect(restart.delay(attempt: attempt, &random) >= 0) }
+            let policy = SupervisionPlan.Policy(
+                restart: restart, stableThreshold: .max, startTimeout: .max, shutdown: .max)
+            let plan = SupervisionPlan.chain(.restForOne, nil, [policy, policy, policy], counts: [2, 2, 2])
+            var supervision = Supervision(plan, seed: 1)
+            let now = 3600 * second
+            supervision.start(now: now)
+            for child in 0..<6 { supervision.running(child, now: now) }
+            supervision.ended(3, .failure(isRetryable: true), now: now)
+            #expect(supervision.nextDue > now)
+            supervision.tick(now: now + 1)
+            supervision.stop(deadline: .max - 1, now: now + 2)
+            supervision.stop(deadline: now + plan.stopTime, now: now + 2)
+            for child in [4, 5, 3, 2, 1, 0] { supervision.ended(child, .normal, now: now + 3) }
+            #expect(supervision.takeActions().last == .finish(.stopped))
+        }
+    }
+
     @Test(arguments: 1...20 as ClosedRange<UInt64>) func delaysAreVariedAndNeverAboveTheCap_V3(seed: UInt64) {
         let delays = Self.delays(200, seed: seed) {
             $0.restart.jitter = 0.25
