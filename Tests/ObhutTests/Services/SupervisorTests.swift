@@ -134,6 +134,16 @@ import Testing
         world.close()
     }
 
+    /// The same program runs without a supervisor, and what it says then is said to nobody.
+    @Test func readyIsForAnybodyToCall_V2() throws {
+        let world = try Self.world("")
+        defer { world.close() }
+        let pid = try world.start("app:readies", .string("1s"))
+        world.advance(to: 2)
+        #expect(world.lines == ["0 app:readies start", "1 app:readies ready"])
+        #expect(world.runtime.system.table.living(pid) != nil)
+    }
+
     /// A host that needs a service is opened when that is ready.
     @Test func aHostCanNeedAService_V2() throws {
         let world = try Self.world(
