@@ -23,7 +23,7 @@ FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/l
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
 
-.PHONY: build setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-sanitized sanitize install uninstall clean help
+.PHONY: build setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -64,7 +64,7 @@ bench-plots:
 	@benchmarks/run --report
 
 ## test        every test there is
-test: fresh-logs test-layers test-packaging test-command test-sanitized test-interrupted test-swift
+test: fresh-logs test-layers test-packaging test-command test-sanitized test-interrupted test-uncloned test-swift
 	@scripts/test-summary
 
 # The summary at the end is of this run alone.
@@ -92,6 +92,10 @@ test-interrupted: setup
 	@OBHUT_TEST_INSTRUCTIONS=1 scripts/swift-test interrupted-every-instruction -- --filter '$(LUA_SUITES)'
 	@set -- $(INSTRUCTIONS); echo "==> the interval is $$1: repeat it with make test-interrupted INSTRUCTIONS=$$1" && \
 		OBHUT_TEST_INSTRUCTIONS=$$1 scripts/swift-test interrupted-by-chance -- --filter '$(LUA_SUITES)'
+
+## test-uncloned the Swift tests with each Lua VM made from nothing
+test-uncloned: setup
+	@OBHUT_TEST_CLONING=never scripts/swift-test uncloned
 
 # Shortened, for make test.
 test-sanitized: setup

@@ -1,7 +1,7 @@
 /* All of a process's Lua memory.
  *
  * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
- * class: up to 256 bytes there is one for each step of 16, above that eight for each doubling. Chunks begin at 1 KB and grow
+ * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Chunks begin at 512 bytes and grow
  * with the process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped
  * at once: the end of a process is obh_arena_drop, never lua_close.
  *
@@ -34,7 +34,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 16, SMALL = 128 * UNIT, FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
+enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, WARM_AT = 1024 * 1024 };
 
 /* What malloc keeps beside each of its blocks. */
 enum { MALLOC_OVERHEAD = 16 };
@@ -53,17 +53,17 @@ static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 
 /* The smallest class whose blocks have `n` units, and the size of a class in bytes. */
 static inline size_t class_of(size_t n) {
-    if (OBH_LIKELY(n <= 16)) return n;
-    if (n <= 32) return 16 + (n - 16 + 1) / 2;
-    if (n <= 64) return 24 + (n - 32 + 3) / 4;
-    return 32 + (n - 64 + 7) / 8;
+    if (OBH_LIKELY(n <= 32)) return n;
+    if (n <= 64) return 32 + (n - 32 + 3) / 4;
+    if (n <= 128) return 40 + (n - 64 + 7) / 8;
+    return 48 + (n - 128 + 15) / 16;
 }
 
 static inline size_t class_size(size_t class) {
-    if (class <= 16) return class * UNIT;
-    if (class <= 24) return (16 + (class - 16) * 2) * UNIT;
-    if (class <= 32) return (32 + (class - 24) * 4) * UNIT;
-    return (64 + (class - 32) * 8) * UNIT;
+    if (class <= 32) return class * UNIT;
+    if (class <= 40) return (32 + (class - 32) * 4) * UNIT;
+    if (class <= 48) return (64 + (class - 40) * 8) * UNIT;
+    return (128 + (class - 48) * 16) * UNIT;
 }
 
 static inline size_t class_for(size_t size) { return class_of(units(size)); }
@@ -86,6 +86,7 @@ static inline void *take_free(obh_arena *arena, size_t class) {
 void obh_arena_init(obh_arena *arena) {
     memset(arena, 0, sizeof *arena);
     arena->limit = SIZE_MAX;
+    arena->warm_at = WARM_AT;
 }
 
 void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed) {
@@ -144,7 +145,7 @@ static inline int in_image(const obh_arena *arena, const void *block) {
 }
 
 /* A block of a class whose free list is empty. */
-static void *refill(obh_arena *arena, size_t class) {
+static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
     size_t wanted = class_size(class);
     if ((size_t)(arena->bump_end - arena->bump) < wanted) {
         /* A program that freed many blocks of another size should not have to grow for it. */
@@ -157,7 +158,7 @@ static void *refill(obh_arena *arena, size_t class) {
         }
         if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
-        while (size < LARGEST_CHUNK && size < arena->held / 16) size *= 2;
+        while (size < LARGEST_CHUNK && size < arena->held / 32) size *= 2;
         if (size < wanted + sizeof(struct chunk) + MALLOC_OVERHEAD) size = wanted + sizeof(struct chunk) + MALLOC_OVERHEAD;
         size -= MALLOC_OVERHEAD;
         struct chunk *chunk = malloc(size);
@@ -175,7 +176,7 @@ static void *refill(obh_arena *arena, size_t class) {
     return block;
 }
 
-static void *allocate_large(obh_arena *arena, size_t size) {
+static __attribute__((noinline)) void *allocate_large(obh_arena *arena, size_t size) {
     if (arena->sealed) {
         void *cut = arena->bump;
         if (size > (size_t)(arena->bump_end - arena->bump)) return NULL;
@@ -193,7 +194,7 @@ static void *allocate_large(obh_arena *arena, size_t size) {
     return block + 1;
 }
 
-static void free_large(obh_arena *arena, void *user, size_t size) {
+static __attribute__((noinline)) void free_large(obh_arena *arena, void *user, size_t size) {
     if (in_image(arena, user)) return scatter(arena, user, (char *)user + units(size) * UNIT);
     struct large *block = (struct large *)user - 1;
     *block->link = block->next;
@@ -224,7 +225,7 @@ static inline void give(obh_arena *arena, void *block, size_t size) {
 }
 
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
-static void *refuse(obh_vm *vm, size_t new_size) {
+static __attribute__((noinline)) void *refuse(obh_vm *vm, size_t new_size) {
     if (vm->in_host) {
         abort();
     }
@@ -245,30 +246,44 @@ void obh_vm_free(obh_vm *vm, void *block, size_t size) {
     give(&vm->arena, block, size);
 }
 
-void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
-    obh_vm *vm = ud;
+/* `held` counts what fragmentation wastes, too: no more than the limit over again. What a copy was given as room and has not
+ * touched yet is no waste. */
+static inline int is_refused(const obh_vm *vm, size_t more) {
+    const obh_arena *arena = &vm->arena;
+    return OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
+                         (arena->held - (size_t)(arena->bump_end - arena->bump)) / 2 > arena->limit) &&
+                        !vm->in_host);
+}
+
+/* A block that Lua has got. */
+static inline void *count(obh_vm *vm, void *block, size_t old_size, size_t new_size) {
     obh_arena *arena = &vm->arena;
-    if (!block) old_size = 0; /* Lua passes the type of the object there */
-    if (new_size == 0) {
-        if (block) {
-            arena->used -= old_size;
-            give(arena, block, old_size);
-        }
-        return NULL;
+    /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
+    if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
+        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
+        memset((char *)block + old_size, 0, size - old_size);
     }
-    if (new_size > old_size) {
-        size_t more = new_size - old_size;
-        /* `held` counts what fragmentation wastes, too: no more than the limit over again. */
-        if (OBH_UNLIKELY((more > arena->limit || arena->used > arena->limit - more ||
-                          arena->held / 2 > arena->limit) &&
-                         !vm->in_host)) {
-            return refuse(vm, new_size);
-        }
+    if (new_size > old_size) arena->turnover += new_size - old_size;
+    if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) {
+        arena->warm_at = obh_vm_warm_up(vm) ? SIZE_MAX : arena->turnover + WARM_AT;
     }
+    arena->used += new_size - old_size;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
+    return block;
+}
+
+static inline void *allocate(obh_vm *vm, size_t size) {
+    void *block = is_refused(vm, size) ? NULL : take(&vm->arena, size);
+    return OBH_LIKELY(block != NULL) ? count(vm, block, 0, size) : refuse(vm, size);
+}
+
+/* Apart: what happens at every message, a new block and a free one, needs few registers. */
+static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t old_size, size_t new_size) {
+    obh_arena *arena = &vm->arena;
+    if (new_size > old_size && is_refused(vm, new_size - old_size)) return refuse(vm, new_size);
     void *result;
-    if (!block) {
-        result = take(arena, new_size);
-    } else if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
+    if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
     } else if (old_size <= SMALL && new_size <= SMALL && class_for(old_size) == class_for(new_size)) {
         result = block;
@@ -286,15 +301,16 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
         if (new_size > old_size) return refuse(vm, new_size);
         result = block; /* Lua counts on it that a block can shrink: it stays as large as it was */
     }
-    /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
-    if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
-        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
-        memset((char *)result + old_size, 0, size - old_size);
-    }
-    arena->used += new_size - old_size;
-    if (arena->used > arena->peak) arena->peak = arena->used;
-    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
-    return result;
+    return count(vm, result, old_size, new_size);
+}
+
+void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+    obh_vm *vm = ud;
+    if (!block) return new_size ? allocate(vm, new_size) : NULL; /* old_size is the type of the object there */
+    if (new_size) return resize(vm, block, old_size, new_size);
+    vm->arena.used -= old_size;
+    give(&vm->arena, block, old_size);
+    return NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -57,6 +57,9 @@ void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size
 /* Makes a VM in memory that is zeroed: state, globals and the loaded chunk, with no limit yet. The arena has
  * been initialised. 0, or -1 when memory is short. */
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
+/* The process allocates much: its collector is to cost less. 0: not now. Legal in the allocator. */
+int obh_vm_warm_up(obh_vm *vm);
+
 /* ---- template.c ------------------------------------------------------------------ */
 
 /* A VM copied from a template; NULL when memory is short. */
@@ -84,8 +87,18 @@ enum { OBH_CLOSING_STACK = 256 * 1024 };
 
 /* ---- names.c, sandbox.c, coroutine.c, trampolines.c ----------------------------------- */
 
-/* Keys of the registry, beside Lua's own and addresses. */
-enum { OBH_KEY_MEMORY = 16, OBH_KEY_LAZY, OBH_KEY_TABLES = 32, OBH_KEY_TYPES = OBH_KEY_TABLES + obh_module_count };
+/* Keys of the registry, beside Lua's own and addresses. Those up to OBH_KEY_NEAR are looked up for every message: the registry
+ * keeps them in its array, which costs a fifth of a search in its hash part. */
+enum {
+    OBH_KEY_PEER = LUA_RIDX_LAST + 1,
+    OBH_KEY_MEMORY,
+    OBH_KEY_LAZY,
+    OBH_KEY_TYPES = OBH_KEY_LAZY, /* + the type, from 1 */
+    OBH_KEY_NEAR = OBH_KEY_TYPES + obh_type_channel,
+    OBH_KEY_TABLES = OBH_KEY_TYPES + obh_type_count,
+    OBH_KEY_GENERATOR = OBH_KEY_TABLES + obh_module_count
+};
+_Static_assert(OBH_KEY_NEAR == 8, "the array's size is a power of two");
 
 /* Called once, when liblua is open. NULL, or what liblua lacks. */
 const char *obh_open_names(void);
@@ -98,12 +111,12 @@ void obh_complete(lua_State *L, int index);
 void obh_complete_all(lua_State *L);
 
 /* Functions of liblua that ours call. */
-extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date;
+extern lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date, obh_stock_random, obh_stock_randomseed;
 
 /* The functions that stand in the place of liblua's. */
 #define OBH_OWN(module, lua, function) int function(lua_State *L);
+#define OBH_RANDOM(module, lua, function) int function(lua_State *L);
 #include "functions.def"
-int obh_math_randomseed(lua_State *L); /* upvalue 1: liblua's */
 int obh_sorted_pairs(lua_State *L); /* pairs.c: the `pairs` of simulation, without metamethod */
 
 /* Goes on after a failed protected call: 1 when the error must go on to the next one, because the process is killed,

@@ -55,7 +55,7 @@ static struct name catalog[] = {
 #define OBH_TABLE(module, lua, other) ENTRY(obh_module_##module, TABLE, #lua, .value.table = obh_module_##other)
 #define OBH_STOCK(module, lua) ENTRY(obh_module_##module, STOCK, #lua)
 #define OBH_COMPATIBLE(module, lua) ENTRY(obh_module_##module, COMPATIBLE, #lua)
-#define OBH_RANDOM(module, lua) ENTRY(obh_module_##module, RANDOM, #lua)
+#define OBH_RANDOM(module, lua, own) ENTRY(obh_module_##module, RANDOM, #lua, .value.function = own)
 #define OBH_OWN(module, lua, own) ENTRY(obh_module_##module, FUNCTION, #lua, .value.function = own)
 #define OBH_FUNCTION(module, lua, name) CALLED(obh_module_##module, #lua, name)
 #define OBH_TEXTUAL(module, lua, name) CALLED(obh_module_##module, #lua, name)
@@ -134,13 +134,31 @@ static struct {
 } string_arithmetic[] = {{"__add", NULL}, {"__sub", NULL}, {"__mul", NULL}, {"__mod", NULL},
                          {"__pow", NULL}, {"__div", NULL}, {"__idiv", NULL}, {"__unm", NULL}};
 enum { ARITHMETIC = sizeof string_arithmetic / sizeof *string_arithmetic };
-lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date;
+lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date, obh_stock_random, obh_stock_randomseed;
 
 /* The function that the field of the table on top is; NULL if it is none, or one with upvalues. */
 static lua_CFunction stock_function(lua_State *L, const char *field) {
     lua_getfield(L, -1, field);
     lua_CFunction function = lua_tocfunction(L, -1);
     if (function && lua_getupvalue(L, -1, 1)) {
+        function = NULL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return function;
+}
+
+/* The same for one that has its generator, and nothing else, as upvalue. */
+static lua_CFunction random_function(lua_State *L, const char *field) {
+    lua_getfield(L, -1, field);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    if (!function || !lua_getupvalue(L, -1, 1)) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    if (lua_type(L, -1) != LUA_TUSERDATA) function = NULL;
+    lua_pop(L, 1);
+    if (lua_getupvalue(L, -1, 2)) {
         function = NULL;
         lua_pop(L, 1);
     }
@@ -175,6 +193,10 @@ static int collect_stock(lua_State *L) {
         if (libraries[i].module == obh_module_os) {
             if (!(obh_stock_os_time = stock_function(L, "time"))) *missing = "os.time";
             if (!(obh_stock_os_date = stock_function(L, "date"))) *missing = "os.date";
+        }
+        if (libraries[i].module == obh_module_math) {
+            if (!(obh_stock_random = random_function(L, "random"))) *missing = "math.random";
+            if (!(obh_stock_randomseed = random_function(L, "randomseed"))) *missing = "math.randomseed";
         }
         lua_pop(L, 1);
     }
@@ -228,44 +250,19 @@ static int lazy_table(const obh_vm *vm, lua_State *L, int index) {
     return -1;
 }
 
-/* Sets what is left of the two functions of `random` in the table at `into`: they share a generator, which is seeded from
- * the process's own seed. */
-static void set_random(obh_vm *vm, lua_State *L, int table, int into) {
-    lua_pushcfunction(L, luaopen_math);
-    lua_pushliteral(L, "math");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "randomseed");
-    lua_pushvalue(L, -1);
-    lua_pushinteger(L, (lua_Integer)vm->seed[0]);
-    lua_pushinteger(L, (lua_Integer)vm->seed[1]);
-    lua_call(L, 2, 0);
-    lua_pushcclosure(L, obh_math_randomseed, 1);
-    lua_getfield(L, -2, "random");
-    lua_remove(L, -3);
-    for (int i = 0; i < 2; i++) { /* random, then randomseed */
-        const char *text = i == 0 ? "random" : "randomseed";
-        int number = find_name(table, text, strlen(text));
-        if (is_given(vm, table, number)) {
-            lua_pop(L, 1);
-            continue;
-        }
-        lua_pushstring(L, text);
-        lua_insert(L, -2);
-        lua_rawset(L, into);
-        set_given(vm, table, number);
-    }
-}
-
 /* Sets a name that has not been given in the table at `into`. */
 static void give(obh_vm *vm, lua_State *L, int table, int number, int into) {
     const struct name *name = &names_of[table].first[number];
-    if (name->kind == RANDOM) return set_random(vm, L, table, into);
     lua_pushlstring(L, name->text, name->length);
     switch (name->kind) {
     case STRING: lua_pushlstring(L, name->value.string, name->string_length); break;
     case INTEGER: lua_pushinteger(L, name->value.integer); break;
     case NUMBER: lua_pushnumber(L, name->value.number); break;
     case TABLE: obh_lua_pushmodule(L, name->value.table); break;
+    case RANDOM: /* its generator is made when it is called (sandbox.c) */
+        lua_pushnil(L);
+        lua_pushcclosure(L, name->value.function, 1);
+        break;
     default:
         if (name->value.function) {
             lua_pushcfunction(L, name->value.function);
@@ -304,8 +301,8 @@ static int lazy_index(lua_State *L) {
 static int lazy_newindex(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     int table = lazy_table(vm, L, 1), number = table < 0 ? -1 : pending_name(vm, L, table, 2);
-    if (lua_isnil(L, 2)) return luaL_error(L, "index is nil");
-    if (lua_type(L, 2) == LUA_TNUMBER && isnan(lua_tonumber(L, 2))) return luaL_error(L, "index is NaN");
+    if (lua_isnil(L, 2)) return luaL_error(L, "table index is nil");
+    if (lua_type(L, 2) == LUA_TNUMBER && isnan(lua_tonumber(L, 2))) return luaL_error(L, "table index is NaN");
     if (number >= 0) set_given(vm, table, number);
     lua_rawset(L, 1);
     return 0;
@@ -352,7 +349,7 @@ static void adopt(obh_vm *vm, lua_State *L, int table) {
 }
 
 void obh_lua_pushmodule(lua_State *L, int module) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 0);
     adopt(obh_vm_of(L), L, module);
@@ -428,7 +425,7 @@ static int collected(lua_State *L) {
 
 /* Their metatable is out of a program's reach (getmetatable says false): so it holds no more than what Lua looks for. */
 static void push_metatable(lua_State *L, int type) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) != LUA_TNIL)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, type_names[type]);
@@ -453,7 +450,7 @@ static void push_metatable(lua_State *L, int type) {
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type);
 }
 
-/* A process's VM has no full userdata but these, as far as a program can reach; the first 8 bytes hold the type. */
+/* A process's VM has no userdata but these, full or light, as far as a program can reach; the first 8 bytes hold the type. */
 
 void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) {
     uint64_t *block = lua_newuserdatauv(L, sizeof *block + size, user_values);
@@ -465,14 +462,13 @@ void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) 
 }
 
 int obh_lua_userdata_type(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return obh_type_none;
-    return (int)*(const uint64_t *)lua_touserdata(L, index);
+    const uint64_t *block = lua_touserdata(L, index);
+    return block ? (int)*block : obh_type_none;
 }
 
 void *obh_lua_touserdata(lua_State *L, int index, int type) {
-    if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
     uint64_t *block = lua_touserdata(L, index);
-    return (int)block[0] == type ? block + 1 : NULL;
+    return block && (int)block[0] == type ? block + 1 : NULL;
 }
 
 OBH_JUMPED_OVER_END

@@ -31,17 +31,25 @@ __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec"
 
 static atomic_ulong ticks;
 
-/* ---- Installing ---------------------------------------------------------------------- */
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     int count;                 /* guarded by lock */
     struct sigaction previous; /* written before the handler is installed, then read only */
 } installed[65];
 
+/* ---- The handler -------------------------------------------------------------------------- */
+
+/* It may interrupt anything, the sanitizer's own code with a lock held among it: so nothing of it is instrumented, and it
+ * calls no function that a sanitizer intercepts, unless what it interrupted is liblua's code. */
+OBH_JUMPED_OVER_BEGIN
+
 static int64_t monotonic_now(void) {
     struct timespec now;
+#if defined(OBH_TSAN)
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+#else
     clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -78,7 +86,7 @@ static void jump_out(obh_vm *vm, int signal) {
     siglongjmp(*(sigjmp_buf *)vm->jump, 1);
 }
 
-__attribute__((no_sanitize("thread"))) static void on_signal(int signal, siginfo_t *info, void *context) {
+static void on_signal(int signal, siginfo_t *info, void *context) {
     int saved = errno;
     obh_vm *vm = obh_running_vm;
     if (vm && vm->current) {
@@ -98,6 +106,10 @@ __attribute__((no_sanitize("thread"))) static void on_signal(int signal, siginfo
     }
     errno = saved;
 }
+
+OBH_JUMPED_OVER_END
+
+/* ---- Installing ---------------------------------------------------------------------- */
 
 #if defined(OBH_TSAN) && defined(__x86_64__)
 /* ThreadSanitizer puts signals off until the next call it intercepts, which computing Lua never makes: the handler is

@@ -45,28 +45,28 @@ int obh_base_xpcall(lua_State *L) {
 /* Text only, whatever mode is asked for. */
 int obh_base_load(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
-    int has_environment = !lua_isnone(L, 4), was_exiting = vm->exiting;
-    if (!lua_isstring(L, 1)) {
-        luaL_optstring(L, 2, "");
-        luaL_checktype(L, 1, LUA_TFUNCTION);
-    }
+    int was_exiting = vm->exiting;
     const char *mode = luaL_optstring(L, 3, "bt");
-    lua_settop(L, 4);
+    if (lua_isnone(L, 1)) return obh_stock_load(L); /* raises */
+    if (lua_gettop(L) < 3) lua_settop(L, 3); /* a fourth argument is an environment, even if it is nil */
     lua_pushstring(L, strchr(mode, 't') ? "t" : "");
     lua_replace(L, 3);
-    if (!has_environment) lua_settop(L, 3);
-    lua_pushcfunction(L, obh_stock_load);
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    int results = obh_stock_load(L);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
-    if (lua_isnil(L, 1) && obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(vm, L);
-    return lua_gettop(L);
+    if (lua_isnil(L, -results) && obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(vm, L);
+    return results;
 }
 
 /* ---- Raw looks at tables -------------------------------------------------------------- */
 
 int obh_base_next(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    if (OBH_UNLIKELY(!lua_istable(L, 1))) {
+        /* The message looks for its name among the globals. Who has it from `pairs` may never have used that name. */
+        obh_lua_pushmodule(L, obh_module_global);
+        obh_complete(L, -1);
+        lua_pop(L, 1);
+        luaL_checktype(L, 1, LUA_TTABLE);
+    }
     lua_settop(L, 2);
     obh_complete(L, 1);
     if (lua_next(L, 1)) return 2;
@@ -156,33 +156,17 @@ static void push_wall_seconds(lua_State *L) {
 }
 
 int obh_os_time(lua_State *L) {
-    if (lua_isnoneornil(L, 1)) {
-        push_wall_seconds(L);
-        return 1;
-    }
-    lua_settop(L, 1);
-    lua_pushcfunction(L, obh_stock_os_time);
-    lua_insert(L, 1);
-    lua_call(L, 1, 1);
+    if (!lua_isnoneornil(L, 1)) return obh_stock_os_time(L);
+    push_wall_seconds(L);
     return 1;
 }
 
 int obh_os_date(lua_State *L) {
-    luaL_optstring(L, 1, "%c");
-    if (!lua_isnoneornil(L, 2)) luaL_checkinteger(L, 2);
-    lua_settop(L, 2);
-    if (lua_isnil(L, 1)) {
-        lua_pushliteral(L, "%c");
-        lua_replace(L, 1);
-    }
-    if (lua_isnil(L, 2)) {
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
         push_wall_seconds(L);
-        lua_replace(L, 2);
     }
-    lua_pushcfunction(L, obh_stock_os_date);
-    lua_insert(L, 1);
-    lua_call(L, 2, 1);
-    return 1;
+    return obh_stock_os_date(L);
 }
 
 int obh_os_clock(lua_State *L) {
@@ -190,19 +174,46 @@ int obh_os_clock(lua_State *L) {
     return 1;
 }
 
-/* Upvalue 1: Lua's own randomseed, which seeds from the clock when it is given nothing. */
+/* `random` and `randomseed` have an upvalue each, where liblua's own expect their generator. It is made at the first call, and
+ * seeded from the process's own seed: not when the table is completed, for that may happen under Swift, where nothing may
+ * raise, and in a VM that is yet to be copied, before it has a seed. */
+static void make_generator(lua_State *L) {
+    obh_vm *vm = obh_vm_of(L);
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_GENERATOR) != LUA_TNIL) {
+        lua_replace(L, lua_upvalueindex(1));
+        return;
+    }
+    lua_pop(L, 1);
+    luaopen_math(L);
+    lua_getfield(L, -1, "random");
+    lua_getupvalue(L, -1, 1);
+    lua_pushvalue(L, -1);
+    lua_replace(L, lua_upvalueindex(1));
+    lua_pushinteger(L, (lua_Integer)vm->seed[0]);
+    lua_insert(L, 1);
+    lua_pushinteger(L, (lua_Integer)vm->seed[1]);
+    lua_insert(L, 2);
+    lua_pop(L, obh_stock_randomseed(L));
+    lua_remove(L, 1);
+    lua_remove(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_GENERATOR);
+    lua_pop(L, 2);
+}
+
+int obh_math_random(lua_State *L) {
+    if (OBH_UNLIKELY(lua_type(L, lua_upvalueindex(1)) == LUA_TNIL)) make_generator(L);
+    return obh_stock_random(L);
+}
+
+/* Given nothing, liblua's seeds from the clock. */
 int obh_math_randomseed(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
+    if (lua_type(L, lua_upvalueindex(1)) == LUA_TNIL) make_generator(L);
     if (lua_isnone(L, 1)) {
         lua_pushinteger(L, (lua_Integer)obh_seam_random(vm));
         lua_pushinteger(L, (lua_Integer)obh_seam_random(vm));
-    } else {
-        luaL_checknumber(L, 1);
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    return obh_stock_randomseed(L);
 }
 
 OBH_JUMPED_OVER_END

@@ -324,12 +324,21 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     return NULL;
 }
 
+static char *zeroed_memory(void *context, size_t size) {
+    (void)context;
+    return calloc(1, size);
+}
+
 obh_template *obh_template_create(const obh_vm_options *options) {
+    return obh_template_create_in(options, zeroed_memory, NULL);
+}
+
+obh_template *obh_template_create_in(const obh_vm_options *options, char *(*take)(void *, size_t), void *context) {
     obh_template *made = NULL;
     char *tried[ATTEMPTS];
     int attempts = 0, more, elsewhere = 1;
     for (size_t capacity = SMALLEST_IMAGE; elsewhere && attempts < ATTEMPTS && capacity <= LARGEST_IMAGE;) {
-        char *memory = calloc(1, capacity);
+        char *memory = take(context, capacity);
         if (!memory) break;
         made = make_in(memory, capacity, options, &more, &elsewhere);
         if (more) {

@@ -115,6 +115,11 @@ static int set_up(lua_State *L) {
     const obh_vm_options *options = lua_touserdata(L, 1);
     obh_vm *vm = obh_vm_of(L);
     lua_settop(L, 0);
+    /* One after the other into a registry that is still empty: so its array grows to hold them. */
+    for (int key = LUA_RIDX_LAST + 1; key <= OBH_KEY_NEAR; key++) {
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, LUA_REGISTRYINDEX, key);
+    }
     lua_pushlstring(L, memory_message, sizeof memory_message - 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY);
     obh_make_globals(L);
@@ -130,14 +135,21 @@ static int set_up(lua_State *L) {
  * collection finds 26 in use. */
 enum { GROWN_STACK = 41, SPARED_STACK = 25 };
 
-/* How far a heap grows, in percent of what was alive, before it is collected again. A process that is asked now and then has
- * to be small more than it has to be quick, and there may be a million of it; one that has had its thousandth turn earns the
- * room with which the collector's share of its time is small. A cycle is done in one step: between two steps a heap grows. */
-enum { COLD_PAUSE = 105, HOT_PAUSE = 200, STEP_MULTIPLIER = 400, HOT_AFTER = 1000 };
+/* How far a heap grows, in percent of what was alive, before it is collected again; and how much is done in one step of a
+ * cycle. A process that is asked now and then has to be small more than it has to be quick, and there may be a million of it:
+ * a cycle is done in one step, because between two steps a heap grows. One that allocates much is Lua's own (the second
+ * figures are Lua's). */
+enum { COLD_PAUSE = 105, HOT_PAUSE = 200, COLD_STEP = 400, HOT_STEP = 100 };
 
-static void warm_up(lua_State *L) {
+int obh_vm_warm_up(obh_vm *vm) {
+    lua_State *L = vm->main_state;
     int pause = lua_gc(L, LUA_GCSETPAUSE, HOT_PAUSE);
-    if (pause / 4 != COLD_PAUSE / 4) lua_gc(L, LUA_GCSETPAUSE, pause); /* the program has chosen its own */
+    if (pause < 0) return 0; /* the collector is at work */
+    int step = lua_gc(L, LUA_GCSETSTEPMUL, HOT_STEP);
+    /* What the program has chosen itself stays (Lua keeps a quarter of these). */
+    if (pause / 4 != COLD_PAUSE / 4) lua_gc(L, LUA_GCSETPAUSE, pause);
+    if (step / 4 != COLD_STEP / 4) lua_gc(L, LUA_GCSETSTEPMUL, step);
+    return 1;
 }
 
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
@@ -157,7 +169,7 @@ int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
     if (lua_pcall(L, 1, 2, 0) != LUA_OK) return -1;
     vm->arena.refused = 0;
     lua_gc(L, LUA_GCRESTART);
-    lua_gc(L, LUA_GCINC, COLD_PAUSE, STEP_MULTIPLIER, 0);
+    lua_gc(L, LUA_GCINC, COLD_PAUSE, COLD_STEP, 0);
     lua_checkstack(L, SPARED_STACK - 3);
     lua_gc(L, LUA_GCCOLLECT); /* what it leaves is the size from which the pause counts */
     return 0;
@@ -387,7 +399,6 @@ int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
     vm->jump = &jump;
     vm->current = fiber;
     if (vm->exit_pending) obh_arm(fiber);
-    if (OBH_UNLIKELY(++vm->turns == HOT_AFTER)) warm_up(fiber);
     obh_running_vm = vm;
 
     int results, arguments = lua_status(fiber) == LUA_OK ? lua_gettop(fiber) - 1 : 0;

@@ -16,7 +16,8 @@
 
 enum {
     OBH_TNONE = -1, OBH_TNIL = 0, OBH_TBOOLEAN = 1, OBH_TLIGHTUSERDATA = 2, OBH_TNUMBER = 3, OBH_TSTRING = 4,
-    OBH_TTABLE = 5, OBH_TFUNCTION = 6, OBH_TUSERDATA = 7, OBH_TTHREAD = 8
+    OBH_TTABLE = 5, OBH_TFUNCTION = 6, OBH_TUSERDATA = 7, OBH_TTHREAD = 8,
+    OBH_TINTEGER = 16 /* of obh_scalar only */
 };
 
 /* The kinds of userdata of functions.def: obh_type_channel, ... 0 is none of ours. */
@@ -63,6 +64,18 @@ int obh_lua_toboolean(struct lua_State *L, int index);
 int64_t obh_lua_tointeger(struct lua_State *L, int index, int *ok);
 double obh_lua_tonumber(struct lua_State *L, int index, int *ok);
 /* The bytes of a string, or of a number turned into one in its place; NULL for anything else. Never calls __tostring. */
+/* A value that holds no other: OBH_TNIL, _TBOOLEAN, _TINTEGER, _TNUMBER (a float) or _TSTRING. */
+typedef struct obh_scalar {
+    int32_t type; /* of any other value: its own */
+    int32_t truth;
+    union {
+        int64_t integer;
+        double number;
+        const char *text; /* lives as long as the value */
+    };
+    size_t size;
+} obh_scalar;
+void obh_lua_toscalar(struct lua_State *L, int index, obh_scalar *scalar);
 const char *obh_lua_tostring(struct lua_State *L, int index, size_t *size);
 size_t obh_lua_rawlen(struct lua_State *L, int index);
 int obh_lua_rawequal(struct lua_State *L, int a, int b);
@@ -74,9 +87,14 @@ void obh_lua_pushboolean(struct lua_State *L, int value);
 void obh_lua_pushinteger(struct lua_State *L, int64_t value);
 void obh_lua_pushnumber(struct lua_State *L, double value);
 void obh_lua_pushstring(struct lua_State *L, const char *bytes, size_t size);
-void obh_lua_pushlightuserdata(struct lua_State *L, void *pointer);
 
 /* Tables, without metamethods. */
+/* The text of the pid whose messages the program answers: the registry holds the last one, so that it is neither written nor
+ * read each time. `keep` takes the string on top, which stays there; `push` answers 1, or 0 when another is kept. Who meets
+ * `vm->peer_text` in a string has met that string: while it is kept nothing else has its address. */
+int obh_lua_pushpeer(obh_vm *vm, struct lua_State *L, uint64_t pid);
+void obh_lua_keeppeer(obh_vm *vm, struct lua_State *L, uint64_t pid);
+
 void obh_lua_createtable(struct lua_State *L, int array, int fields);
 int obh_lua_rawget(struct lua_State *L, int index);
 int obh_lua_rawgeti(struct lua_State *L, int index, int64_t key);
@@ -89,6 +107,9 @@ void obh_lua_rawsetfield(struct lua_State *L, int index, const char *key);
 void obh_lua_rawsetp(struct lua_State *L, int index, const void *key);
 /* The key on top must be nil or have come from this function, and the table unchanged but for existing fields. */
 int obh_lua_next(struct lua_State *L, int index);
+/* Goes on in a walk that expects nothing but scalars at the places 1, 2, ..., from `place` on. Reads as many as `count` and
+ * answers how many: less when the walk is over, and its key gone. -1: the next key or value is another. */
+int obh_lua_nextscalars(struct lua_State *L, int index, int64_t place, obh_scalar *scalars, int count);
 /* 1 and the metatable pushed, or 0 and nothing. */
 int obh_lua_getmetatable(struct lua_State *L, int index);
 

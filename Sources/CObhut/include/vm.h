@@ -94,7 +94,7 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 40 /* of blocks up to 2 KB */ };
+enum { OBH_SMALL_CLASSES = 56 /* of blocks up to 2 KB */ };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
@@ -108,6 +108,7 @@ typedef struct obh_arena {
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */
     size_t peak;                             /* largest `used` */
+    size_t turnover, warm_at;                /* bytes ever allocated, and at how many obh_vm_warm_up is called */
     size_t limit;                            /* SIZE_MAX: none */
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
 } obh_arena;
@@ -143,10 +144,11 @@ typedef struct obh_vm {
     uint64_t *collected;                   /* handles of collected userdata (obh_vm_take_collected) */
     uint32_t collected_count, collected_capacity;
     uint64_t hooks, preemptions;           /* counters for tests and metrics */
-    uint64_t turns;                        /* times that a fiber was run */
     uint64_t seed[2];                      /* of math.random, which is not made before it is used */
     uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
     const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
+    uint64_t peer;                         /* the pid whose text is kept (obh_lua_keeppeer); 0: none */
+    const char *peer_text;
     uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */
     uint8_t sorted_pairs;
     obh_arena arena;                       /* last: a clone's first chunk follows it */
@@ -187,6 +189,8 @@ int obh_compile(const char *source, size_t size, const char *chunk_name, void **
  * short, or no copy of it was like the original (template.c). It may refer to options->code_name, and to nothing else of the
  * options. */
 obh_template *obh_template_create(const obh_vm_options *options);
+/* The same with images in memory of the caller's choice, for tests: zeroed, calloc's, freed before the end; one for each attempt. */
+obh_template *obh_template_create_in(const obh_vm_options *options, char *(*take)(void *context, size_t size), void *context);
 /* All its copies have been destroyed. */
 void obh_template_free(obh_template *source);
 /* Bytes of one copy before it runs, and how many words of them are moved addresses; for figures. */

@@ -96,6 +96,13 @@ public func obhut_config_set_seed(_ config: OpaquePointer!, _ seed: UInt64) -> o
     return OBHUT_OK
 }
 
+@_cdecl("obhut_config_set_cloning") @implementation
+public func obhut_config_set_cloning(_ config: OpaquePointer!, _ enabled: Int32) -> obhut_status {
+    guard let config = find(config) else { return OBHUT_INVALID_HANDLE }
+    config.change { $0.cloning = enabled == 0 ? .never : .fromSecond }
+    return OBHUT_OK
+}
+
 @_cdecl("obhut_config_free") @implementation
 public func obhut_config_free(_ config: OpaquePointer!) {
     _ = HandleTable.shared.remove(config, .config, as: ConfigurationObject.self)

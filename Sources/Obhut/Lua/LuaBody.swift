@@ -31,6 +31,7 @@ enum LuaBody {
         options.code_size = program.unit.codeSize
         options.code_name = program.unit.chunkName
         options.method = program.methodText
+        options.complete_tables = program.hasAllNames ? 1 : 0
         guard let vm = obh_vm_create(&options, program.template.take(options)) else {
             process.end(.error("not enough memory", of: process.pid))
             return 1

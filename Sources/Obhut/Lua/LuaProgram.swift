@@ -90,10 +90,13 @@ final class LuaProgram: Sendable {
     /// `method` as C text; lives as long as this.
     nonisolated(unsafe) let methodText: UnsafePointer<CChar>  // immutable
     let template: LuaTemplate
+    /// Every name is there from the beginning; for tests.
+    let hasAllNames: Bool
 
-    init(unit: LuaUnit, method: String, cloning: Cloning = .fromSecond) {
+    init(unit: LuaUnit, method: String, cloning: Cloning = .fromSecond, hasAllNames: Bool = false) {
         self.unit = unit
         self.method = method
+        self.hasAllNames = hasAllNames
         template = LuaTemplate(cloning)
         methodText = UnsafePointer(strdup(method)!)
     }

@@ -21,6 +21,8 @@ struct Mailbox {
     }
 
     private var arrivals = SignalList()
+    /// How many of them are events.
+    private var arrivedEvents = 0
     private var inbox = SignalList()
     private var events = SignalList()
     private var listeners: [Listener] = []
@@ -40,27 +42,31 @@ struct Mailbox {
     mutating func append(_ signal: SignalPointer) {
         signal.pointee.sequence = nextSequence
         nextSequence &+= 1
+        if signal.pointee.kind != .message { arrivedEvents &+= 1 }
         arrivals.append(signal)
     }
 
     /// Moves all arrivals to the queues where the program reads them.
     @inline(__always)
     mutating func route() {
+        if arrivals.head == nil { return }
+        // Messages for the inbox alone: as many as they are, none is touched.
+        if arrivedEvents == 0 && listeners.isEmpty { return inbox.append(&arrivals) }
+        routeEach()
+    }
+
+    @inline(never)
+    private mutating func routeEach() {
+        arrivedEvents = 0
         while let signal = arrivals.removeFirst() {
             if signal.pointee.kind != .message {
                 events.append(signal)
-            } else if listeners.isEmpty || !appendToListener(signal) {
+            } else if let index = index(of: signal.topic) {
+                listeners[index].list.append(signal)
+            } else {
                 inbox.append(signal)
             }
         }
-    }
-
-    /// Apart, or each `route` pays for making the array its own.
-    @inline(never)
-    private mutating func appendToListener(_ signal: SignalPointer) -> Bool {
-        guard let index = index(of: signal.topic) else { return false }
-        listeners[index].list.append(signal)
-        return true
     }
 
     private func index(of topic: UnsafeRawBufferPointer) -> Int? {
@@ -123,7 +129,9 @@ struct Mailbox {
         event.pointee.isRevoked = true
         revoked += 1
         guard revoked > 64, revoked * 2 > arrivals.count + events.count else { return }
+        let before = arrivals.count
         Mailbox.sweep(&arrivals)
+        arrivedEvents -= before - arrivals.count
         Mailbox.sweep(&events)
         revoked = 0
     }

@@ -90,9 +90,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     /// A message that nobody has read (M6). Its charge is taken from `load` and `load` is
     /// not set to 0: senders who are refused at this moment have added theirs and will
-    /// subtract it, perhaps in the slot's next life.
+    /// take it back, perhaps in the slot's next life.
     private func bury(_ signal: SignalPointer, in system: ProcessSystem) {
-        pointee.load.wrappingSubtract(signal.charge, ordering: .relaxed)
+        pointee.load.remove(signal.charge)
         system.deadLetters.wrappingAdd(1, ordering: .relaxed)
         signal.release()
     }

@@ -46,8 +46,8 @@ struct ProcessSlot: ~Copyable {
     /// First, so that a pointer to it is a pointer to the slot.
     var runnable = Runnable()
     let signals = SignalQueue()
-    /// What its mailbox holds, see `MailboxLoad`; senders add, the owner subtracts.
-    let load = Atomic<UInt64>(0)
+    /// What its mailbox holds; senders add, the owner removes.
+    let load = MailboxLoad()
     /// Figures for `process.info`, stored by the owner, read by anybody.
     let memoryUsed = Atomic<Int>(0)
     let linkCount = Atomic<Int>(0)

@@ -102,14 +102,14 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         let signal = SignalPointer.makeMessage(
             .message, from: sender, topic: topic, payload: payload, a: request)
         let charge = signal.charge
-        let load = slot.pointee.load.wrappingAdd(charge, ordering: .relaxed).newValue
+        let load = slot.pointee.load.add(charge)
         if isOver(load, slot) {
-            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            slot.pointee.load.takeBack(charge)
             signal.release()
             return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound
         }
         guard slot.pointee.signals.push(signal, serial: pid.serial) else {
-            slot.pointee.load.wrappingSubtract(charge, ordering: .relaxed)
+            slot.pointee.load.takeBack(charge)
             signal.release()
             return .notFound
         }
@@ -199,24 +199,32 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         return UnsafeBufferPointer(copy)
     }()
 
-    /// Reads a pid's text, `{host|0x…}`; the host must be the one it lives on (P3).
+    /// Reads the text of a living process's pid, `{host|0x…}`; the host must be the one it lives on (P3).
     @inline(__always)
     func pid(fromText text: UnsafeBufferPointer<UInt8>) -> Pid? {
+        guard let pid = anyPid(fromText: text), let slot = table.slot(pid.slot),
+            slot.pointee.runnable.serial == pid.serial
+        else { return nil }
+        return pid
+    }
+
+    /// The same, but also of a process that has ended: what one's own relations know of it is still there to be
+    /// taken back (S4, S6, L6). A slot belongs to one host for ever.
+    @inline(__always)
+    func anyPid(fromText text: UnsafeBufferPointer<UInt8>) -> Pid? {
         let count = text.count
-        guard count >= 10, text[0] == UInt8(ascii: "{"), text[count - 1] == UInt8(ascii: "}") else {
-            return nil
-        }
-        var x = count - 7
-        while x > 2 && text[x] != UInt8(ascii: "x") { x -= 1 }
-        guard text[x - 1] == UInt8(ascii: "0"), text[x - 2] == UInt8(ascii: "|"),
-            let pid = Pid.parseNumber(
-                UnsafeBufferPointer(rebasing: text[(x + 1)..<(count - 1)])),
-            let slot = table.slot(pid.slot), slot.pointee.runnable.serial == pid.serial
+        guard count >= 10, text[count &- 1] == UInt8(ascii: "}") else { return nil }
+        var x = count &- 7
+        while x > 2 && text[x] != UInt8(ascii: "x") { x &-= 1 }
+        let digits = UnsafeBufferPointer(rebasing: text[(x &+ 1)..<(count &- 1)])
+        // One text for each pid: no zeros before more than five digits.
+        guard digits.count == 5 || digits[0] != UInt8(ascii: "0"), let pid = Pid.parseNumber(digits),
+            pid.node == 0, let slot = table.slot(pid.slot)
         else { return nil }
         let prefix =
             slot.pointee.runnable.host?._withUnsafeGuaranteedRef { $0.pidPrefix }
             ?? ProcessSystem.portPrefix
-        guard prefix.count == x + 1, memcmp(prefix.baseAddress!, text.baseAddress!, x + 1) == 0 else {
+        guard prefix.count == x &+ 1, memcmp(prefix.baseAddress!, text.baseAddress!, x &+ 1) == 0 else {
             return nil
         }
         return pid

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 typealias SignalPointer = UnsafeMutablePointer<Signal>
 
@@ -165,6 +166,16 @@ struct SignalList {
         return signal
     }
 
+    /// Moves all of `other` behind these.
+    @inline(__always)
+    mutating func append(_ other: inout SignalList) {
+        guard let first = other.head else { return }
+        if let tail { tail.pointee.next = first } else { head = first }
+        tail = other.tail
+        count &+= other.count
+        other = SignalList()
+    }
+
     /// Puts `other` in among these by order of arrival; both are in that order.
     mutating func merge(_ other: inout SignalList) {
         var merged = SignalList()
@@ -178,9 +189,15 @@ struct SignalList {
     }
 }
 
-/// Messages (28 bits) and bytes in units of 16 (36 bits) of a mailbox in one word, so
-/// that a sender tests both bounds with a single addition (M5).
-enum MailboxLoad {
+/// What a mailbox holds: messages (28 bits) and bytes in units of 16 (36 bits) in one word, so that a sender
+/// tests both bounds at once (M5).
+///
+/// Two sums that only grow: what senders have put in, and what the owner has taken out, which it can store without
+/// a locked instruction. Both wrap; their difference does not.
+struct MailboxLoad: ~Copyable {
+    private let put = Atomic<UInt64>(0)
+    private let taken = Atomic<UInt64>(0)
+
     static let oneMessage: UInt64 = 1 << 36
     @inline(__always)
     static func charge(bytes: Int) -> UInt64 { oneMessage | UInt64((bytes &+ 15) / 16) }
@@ -188,4 +205,28 @@ enum MailboxLoad {
     static func messages(_ load: UInt64) -> Int { Int(load >> 36) }
     @inline(__always)
     static func bytes(_ load: UInt64) -> Int { Int(load & (oneMessage - 1)) &* 16 }
+
+    /// Any thread.
+    var now: UInt64 {
+        let taken = taken.load(ordering: .acquiring)
+        return put.load(ordering: .relaxed) &- taken
+    }
+
+    /// Any thread; answers what is held then.
+    @inline(__always)
+    func add(_ charge: UInt64) -> UInt64 {
+        // First what was taken, with all that was put in before that: so the difference is never below zero.
+        let taken = taken.load(ordering: .acquiring)
+        return put.wrappingAdd(charge, ordering: .relaxed).newValue &- taken
+    }
+
+    /// Who has added it was refused.
+    @inline(__always)
+    func takeBack(_ charge: UInt64) { put.wrappingSubtract(charge, ordering: .relaxed) }
+
+    /// Owner only.
+    @inline(__always)
+    func remove(_ charge: UInt64) {
+        taken.store(taken.load(ordering: .relaxed) &+ charge, ordering: .releasing)
+    }
 }

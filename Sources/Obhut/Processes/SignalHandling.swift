@@ -7,7 +7,10 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     /// and events are appended to the mailbox. Afterwards `isDoomed` says whether it must end.
     @inline(__always)
     func drain() {
-        pointee.runnable.attention.store(false, ordering: .sequentiallyConsistent)
+        // Looked at first: hardly ever set, and the store would cost as much as twenty instructions.
+        if pointee.runnable.attention.load(ordering: .sequentiallyConsistent) {
+            pointee.runnable.attention.store(false, ordering: .sequentiallyConsistent)
+        }
         var next = pointee.signals.takeAll(serial: pid.serial)
         while let signal = next {
             next = signal.pointee.next
@@ -165,7 +168,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         guard let signal = pointee.mailbox.removeFirst(from: queue) else { return nil }
         switch signal.pointee.kind {
         case .message:
-            pointee.load.wrappingSubtract(signal.charge, ordering: .relaxed)
+            pointee.load.remove(signal.charge)
         case .exit:
             if let monitor = pointee.relations.monitors[signal.pointee.from], monitor.exit == signal {
                 pointee.relations.monitors[signal.pointee.from] = nil

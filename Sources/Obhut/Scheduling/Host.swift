@@ -57,8 +57,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     /// Workers that neither sleep nor, as spare ones, wait to be needed. Written under
     /// `lock`, read without it by the watch.
     private let awake = Atomic<Int>(0)
-    /// Held by the watch while it looks at the workers, and taken once by `stop` before it
-    /// joins them: a thread that was joined must not be asked for its time, nor signalled.
+    /// Held by the watch and by `interrupt` while they look at the workers, and taken once by `stop` before
+    /// it joins them: a thread that was joined must not be asked for its time, nor signalled.
     let inspection = Lock()
     /// Workers whose step holds them too long; as many spare ones may run.
     private let stuckCount = Atomic<Int>(0)
@@ -166,7 +166,10 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             // One entry will be run by this worker itself as soon as its present step is
             // over; waking a sibling for it would only move the process across cores. If
             // the present step is long, the watch wakes one.
-            if worker.pointee.queue.count > 1 { wakeSleeper() }
+            if worker.pointee.queue.count > 1 {
+                atomicMemoryFence(ordering: .sequentiallyConsistent)
+                wakeSleeper()
+            }
             return
         }
         enqueueSlowly(runnable)
@@ -205,6 +208,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         urgent.push(runnable)
         // As in `enqueue`: this worker looks there first as soon as its present step is over.
         if !isOwnWorker || urgent.count > 1 { wakeSleeper() }
+    }
+
+    /// Interrupts the step of one that runs, for a lethal signal. A look that may fail: while somebody else looks at the
+    /// workers, or when the worker is just between two pieces of Lua, the watch's next tick does it.
+    func interrupt(_ runnable: RunnablePointer) {
+        // Tried, not waited for: the watch calls this itself, with its look under way (`Runnable.overrun`).
+        guard case .signal(let number) = scheduler.preemption, inspection.try() else { return }
+        defer { inspection.unlock() }
+        guard state == .started || state == .stopping else { return }
+        withWorkers { worker in
+            if worker.core.pointee.running.load(ordering: .acquiring) == UInt(bitPattern: runnable),
+                worker.core != WorkerCore.current
+            {
+                obh_preempt_thread(worker.thread, number)
+            }
+        }
     }
 
     @inline(__always)

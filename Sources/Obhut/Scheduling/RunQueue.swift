@@ -102,8 +102,8 @@ struct LocalQueue: ~Copyable {
         if t &- h >= LocalQueue.capacity { return false }
         slots[Int(t & (LocalQueue.capacity &- 1))].store(
             UInt(bitPattern: runnable), ordering: .relaxed)
-        // seq_cst: publishes the slot, and is ordered before the owner's look at the sleepers.
-        tail.store(t &+ 1, ordering: .sequentiallyConsistent)
+        // release: publishes the slot. Who then looks at the sleepers puts a fence between (`Host.enqueue`).
+        tail.store(t &+ 1, ordering: .releasing)
         return true
     }
 

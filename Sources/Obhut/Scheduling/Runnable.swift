@@ -75,7 +75,9 @@ struct Runnable: ~Copyable {
 
     @inline(__always)
     func wakeWord(serial: UInt64) -> Bool {
-        word.compareExchange(
+        // Looked at first: to one that is awake a locked instruction less.
+        guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
+        return word.compareExchange(
             expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .queued),
             ordering: .sequentiallyConsistent
         ).exchanged
@@ -113,7 +115,11 @@ extension UnsafeMutablePointer where Pointee == Runnable {
     func wakeUrgently(serial: UInt64) {
         pointee.attention.store(true, ordering: .sequentiallyConsistent)
         guard let host = pointee.host else { return wake(serial: serial) }
-        let woken = pointee.wakeWord(serial: serial)
-        if woken || pointee.phase == .queued { host.takeUnretainedValue().enqueueUrgently(self) }
+        if pointee.wakeWord(serial: serial) { return host.takeUnretainedValue().enqueueUrgently(self) }
+        switch pointee.phase {
+        case .queued: host.takeUnretainedValue().enqueueUrgently(self)
+        case .running: host.takeUnretainedValue().interrupt(self)
+        default: break
+        }
     }
 }

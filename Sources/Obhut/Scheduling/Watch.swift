@@ -13,7 +13,7 @@ import Synchronization
 final class Watch: @unchecked Sendable {  // guard notes stand on each field
     /// Nanoseconds between two looks at the workers.
     static let tick: Int64 = 5_000_000
-    /// Ticks after which a step is interrupted when somebody waits (H2: about 10 ms).
+    /// The how-manieth look at the same step interrupts it when somebody waits: with the second it has had 5 to 10 ms (H2).
     private static let slice = 2
     /// CPU nanoseconds in one step that count as stuck (H3).
     private static let stuckAfter: Int64 = 50_000_000
@@ -183,7 +183,7 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
             return false
         }
         worker.watched.ticks += 1
-        let isLong = hasWork && worker.watched.ticks > Watch.slice
+        let isLong = hasWork && worker.watched.ticks >= Watch.slice
         if isLong || runnable.pointee.attention.load(ordering: .relaxed) {
             ticks.sent += 1
             interrupt(worker)

@@ -61,6 +61,7 @@ import Testing
             obhut_config_set_preemption_signal($0, 0) == OBHUT_INVALID_HANDLE
         },
         answers("obhut_config_set_seed", .config) { obhut_config_set_seed($0, 1) == OBHUT_INVALID_HANDLE },
+        answers("obhut_config_set_cloning", .config) { obhut_config_set_cloning($0, 0) == OBHUT_INVALID_HANDLE },
         answers("obhut_config_free", .config) { obhut_config_free($0); return true },
         reports("obhut_runtime_load_folder", .runtime) { obhut_runtime_load_folder($0, "/", $1) },
         reports("obhut_runtime_load_text", .runtime) { obhut_runtime_load_text($0, "a: 1", 4, $1) },

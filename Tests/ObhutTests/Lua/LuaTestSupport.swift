@@ -24,7 +24,8 @@ final class LuaWorld {
     let host: Host
     private let isReal: Bool
 
-    init(interval: Int32?, workers: Int = 1, memory: Int = 64 << 20, spareWorkers: Int = 0) {
+    /// - Parameter watched: whether there is a watch that ticks.
+    init(interval: Int32?, workers: Int = 1, memory: Int = 64 << 20, spareWorkers: Int = 0, watched: Bool = true) {
         precondition(LuaWorld.opened == nil, LuaWorld.opened ?? "")
         isReal = interval == nil
         scheduler = Scheduler(
@@ -39,25 +40,36 @@ final class LuaWorld {
         host = scheduler.addHost(named: "app:processes", limits: limits)
         if isReal {
             precondition(obh_preempt_install(SIGURG) == 0)
-            scheduler.start()
+            if watched { scheduler.start() }
         }
         host.start()
     }
 
+    /// The program that processes of a source have in common.
+    static func program(
+        _ source: String, method: String = "main", cloning: Cloning = testCloning, hasAllNames: Bool = false
+    ) throws(SyntaxFault) -> LuaProgram {
+        let unit = try LuaUnit(id: "app:test", chunkName: "test.lua", text: Array(source.utf8), modules: ["time"])
+        return LuaProgram(unit: unit, method: method, cloning: cloning, hasAllNames: hasAllNames)
+    }
+
     func spawn(_ source: String, method: String = "main", memory: Int? = nil) -> LuaRun {
-        let run = LuaRun()
         do throws(SyntaxFault) {
-            let unit = try LuaUnit(id: "app:test", chunkName: "test.lua", text: Array(source.utf8))
-            let definition = ProcessDefinition(
-                id: "app:test", body: LuaRun.body, program: LuaProgram(unit: unit, method: method, cloning: testCloning),
-                memoryLimit: memory)
-            run.pid = try! system.spawn(
-                definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0), parent: nil
-            ).pid
-            LuaRun.table.with { LuaRun.runs[Key(system: ObjectIdentifier(system), pid: run.pid)] = run }
+            return spawn(try LuaWorld.program(source, method: method), memory: memory)
         } catch {
+            let run = LuaRun()
             run.end = .error("test.lua:\(error.line): \(error.message)")
+            return run
         }
+    }
+
+    func spawn(_ program: LuaProgram, memory: Int? = nil) -> LuaRun {
+        let run = LuaRun()
+        let definition = ProcessDefinition(id: "app:test", body: LuaRun.body, program: program, memoryLimit: memory)
+        run.pid = try! system.spawn(
+            definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0), parent: nil
+        ).pid
+        LuaRun.table.with { LuaRun.runs[Key(system: ObjectIdentifier(system), pid: run.pid)] = run }
         return run
     }
 
@@ -146,12 +158,15 @@ func runLua(
 /// A source whose `main` runs `code` and answers all that it printed.
 func printing(_ code: String) -> String {
     // On one line, so that the lines of `code` keep their numbers, but for the first.
+    // What printing needs it keeps, whatever `code` does to the globals.
     """
-    return {main = function(...) local lines = {} local function print(...) local t = table.pack(...) \
-    for i = 1, t.n do t[i] = tostring(t[i]):gsub("0x%x+", "ADDRESS") end \
-    lines[#lines + 1] = table.concat(t, " ", 1, t.n) end
+    return {main = function(...) local lines = {} local print do \
+    local pack, concat, tostring, gsub = table.pack, table.concat, tostring, string.gsub \
+    function print(...) if ... == lines then return concat(lines, "\\n") end local t = pack(...) \
+    for i = 1, t.n do t[i] = gsub(tostring(t[i]), "0x%x+", "ADDRESS") end \
+    lines[#lines + 1] = concat(t, " ", 1, t.n) end end
     \(code)
-    return table.concat(lines, "\\n") end}
+    return print(lines) end}
     """
 }
 

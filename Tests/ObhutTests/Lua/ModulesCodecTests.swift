@@ -32,6 +32,60 @@ import Testing
                 """) == .value("true"))
     }
 
+    /// Whether the keys lie in the array of Lua's table, in its hash part or in both; with holes, and with keys that only
+    /// look like places.
+    @Test func tablesOfScalarsComeBackAsTheyWere_D6() {
+        #expect(
+            runMain(
+                """
+                local function same(a, b)
+                  for k, v in pairs(a) do if b[k] ~= v or math.type(v) ~= math.type(b[k]) then return false end end
+                  for k in pairs(b) do if a[k] == nil then return false end end
+                  return true
+                end
+                local function value(i) return ({i, i + 0.5, "v" .. i, i % 8 < 4, -i * 1000})[i % 5 + 1] end
+                local fill = {
+                  function(t, n) for i = 1, n do t[i] = value(i) end end,
+                  function(t, n) for i = n, 1, -1 do t[i] = value(i) end end,
+                  function(t, n) for i = 1, n // 2 do t[i] = value(i) t[n + 1 - i] = value(n) end end,
+                }
+                local tried = 0
+                for _, n in ipairs{1, 2, 3, 4, 5, 8, 15, 16, 31, 32, 33, 63, 64, 65, 200} do
+                  for _, how in ipairs(fill) do
+                    for _, hole in ipairs{0, 1, 2, n // 2, n - 1, n} do
+                      for extra = 1, 6 do
+                        local t = {}
+                        how(t, n)
+                        if hole > 0 then t[hole] = nil end
+                        if extra == 2 then t[tostring(hole)] = "text" end
+                        if extra == 3 then t[n + 1.5] = 1 end
+                        if extra == 4 then t[n + 7] = 1 end
+                        if extra == 5 then t[0] = 1 end
+                        if extra == 6 then t[true] = 1 end
+                        process.send(process.pid(), "t", t)
+                        if not same(t, process.inbox():receive():payload():data()) then return {n, hole, extra} end
+                        tried = tried + 1
+                      end
+                    end
+                  end
+                end
+                return tried
+                """) == .value("1620"))
+    }
+
+    @Test func listOverTheLimitIsRefused_M1() {
+        #expect(
+            runMain(
+                """
+                local list = {}
+                for i = 1, 2000000 do list[i] = 1e300 end
+                local ok, e = process.send(process.pid(), "t", list)
+                list[2000001] = print
+                local _, f = process.send(process.pid(), "t", {list})
+                return {ok == nil, e == f, (e:find("payload is larger than", 1, true))}
+                """) == .value("[true,true,1]"))
+    }
+
     @Test func shapesOnTheWire_D6() {
         // As another language sees them.
         #expect(

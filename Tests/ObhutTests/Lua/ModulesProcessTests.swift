@@ -27,6 +27,29 @@ import Testing
                 == .value(#"[true,"app:main",true]"#))
     }
 
+    @Test func senderGoesByItsTextWhoeverSentBefore_P3() {
+        #expect(
+            run(
+                """
+                local inbox, pids = process.inbox(), {}
+                for i = 1, 3 do pids[i] = process.spawn("app:echo", P) end
+                for i = 1, 300 do
+                  local p = pids[i % 7 % 3 + 1]
+                  -- Written anew, so that it may have the address of another's text that was collected.
+                  assert(process.send(table.concat{p:sub(1, 9), p:sub(10)}, "x", i))
+                  local m = inbox:receive()
+                  if m:from() ~= p or m:from() ~= p then return i end
+                  if i % 5 == 0 then collectgarbage() end
+                  assert(process.send(m:from(), "y", -i))
+                  local n = inbox:receive()
+                  if n:payload():data() ~= -i or n:from() ~= p then return -i end
+                end
+                local last = process.terminate(pids[1]) and pids[1]
+                require("time").sleep("1ms")
+                return {select(2, process.send(pids[1], "x")) == "process not found: " .. last, process.send(pids[2], "x")}
+                """) == .value("[true,true]"))
+    }
+
     @Test func whatCanBeKnownAtOnceFailsAtOnce_P2() {
         #expect(
             run(

@@ -52,6 +52,25 @@ import Testing
         world.stop()
     }
 
+    /// Without a watch, nothing but the lethal signal itself interrupts a process that computes.
+    @Test func aLethalSignalInterruptsWhoComputesAtOnce_H2() {
+        let world = LuaWorld(interval: nil, watched: false)
+        let run = world.spawn("return {main = function() while true do end end}")
+        let deadline = world.scheduler.clock.now + 20_000_000_000
+        var runs = false
+        while !runs && world.scheduler.clock.now < deadline {
+            usleep(1000)
+            world.host.withWorkers { runs = $0.core.pointee.running.load(ordering: .acquiring) != 0 }
+        }
+        // More than once: a first signal may come before its first instruction.
+        while run.end == nil && world.scheduler.clock.now < deadline {
+            world.terminate(run)
+            usleep(1000)
+        }
+        #expect(run.end == .error("terminated"))
+        if run.end != nil { world.stop() }
+    }
+
     @Test func terminatedProcessRunsNoCloseHandler_P7() {
         let world = LuaWorld(interval: nil)
         let run = world.spawn(

@@ -83,11 +83,12 @@ final class LuaHarness {
 
     /// An entry with this source.
     func define(
-        _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:]
+        _ id: String, source: String, _ modules: [String] = ["time"], _ imports: [String: LuaUnit] = [:],
+        cloning: Cloning = testCloning
     ) {
         definitions[id] = ProcessDefinition(
             id: id, body: CheckedLuaBody.table,
-            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main", cloning: testCloning))
+            program: LuaProgram(unit: LuaHarness.unit(id, source, modules, imports), method: "main", cloning: cloning))
     }
 
     /// A source; `id` is its chunk's name, too.

@@ -144,33 +144,20 @@ func describe(_ L: LuaState, _ index: Int32) -> String {
 }
 
 extension ProcessSystem {
-    /// Reads a pid's text like `pid(fromText:)`, but also that of a process that has ended: what one's own
-    /// relations know of it is still there to be taken back (S4, S6, L6).
-    @inline(__always)
-    func anyPid(fromText bytes: UnsafeRawBufferPointer) -> Pid? {
-        let text = bytes.bindMemory(to: UInt8.self)
-        let count = text.count
-        guard count >= 10, text[count &- 1] == UInt8(ascii: "}") else { return nil }
-        var x = count &- 7
-        while x > 2 && text[x] != UInt8(ascii: "x") { x &-= 1 }
-        guard text[x &- 1] == UInt8(ascii: "0"), text[x &- 2] == UInt8(ascii: "|"),
-            let pid = Pid.parseNumber(UnsafeBufferPointer(rebasing: text[(x &+ 1)..<(count &- 1)])),
-            pid.node == 0, table.slot(pid.slot) != nil
-        else { return nil }
-        // The host part: a slot belongs to one host for ever.
-        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: ProcessSystem.maximumPidText) { buffer in
-            let base = buffer.baseAddress.unsafelyUnwrapped
-            guard writeText(of: pid, to: base) == count, memcmp(base, text.baseAddress.unsafelyUnwrapped, count) == 0
-            else { return nil }
-            return pid
-        }
-    }
-
     /// What a `dest` argument names: a pid, alive or not, or a registered name.
     @inline(__always)
     func destination(_ bytes: UnsafeRawBufferPointer) -> Pid? {
-        if bytes.first == UInt8(ascii: "{") { return anyPid(fromText: bytes) }
+        if bytes.first == UInt8(ascii: "{") { return anyPid(fromText: bytes.bindMemory(to: UInt8.self)) }
         return names.lookup(bytes)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == obh_vm {
+    /// What a `dest` argument names; `bytes` are those of the string itself.
+    @inline(__always)
+    func destination(_ bytes: UnsafeRawBufferPointer) -> Pid? {
+        if bytes.baseAddress == UnsafeRawPointer(pointee.peer_text) { return Pid(raw: pointee.peer) }
+        return withSystem { $0.destination(bytes) }
     }
 }
 

@@ -117,19 +117,20 @@ func formatByteSize(_ bytes: Int) -> String {
 /// Nil, booleans, numbers and strings; false for all else.
 @inline(__always)
 private func encodeScalar(_ L: LuaState, _ index: Int32, _ writer: inout PayloadWriter) -> Bool {
-    switch obh_lua_type(L, index) {
-    case Int32(OBH_TSTRING):
-        var count = 0
-        let bytes = obh_lua_tostring(L, index, &count)
-        writer.writeString(UnsafeRawBufferPointer(start: UnsafeRawPointer(bytes), count: count))
-    case Int32(OBH_TNUMBER):
-        if obh_lua_isinteger(L, index) != 0 {
-            writer.writeInteger(obh_lua_tointeger(L, index, nil))
-        } else {
-            writer.writeDouble(obh_lua_tonumber(L, index, nil))
-        }
-    case Int32(OBH_TBOOLEAN): writer.writeBool(obh_lua_toboolean(L, index) != 0)
-    case Int32(OBH_TNIL): writer.writeNil()
+    var scalar = obh_scalar()
+    obh_lua_toscalar(L, index, &scalar)
+    return write(scalar, &writer)
+}
+
+@inline(__always)
+private func write(_ scalar: obh_scalar, _ writer: inout PayloadWriter) -> Bool {
+    switch Int(scalar.type) {
+    case OBH_TINTEGER: writer.writeInteger(scalar.integer)
+    case OBH_TSTRING:
+        writer.writeString(UnsafeRawBufferPointer(start: UnsafeRawPointer(scalar.text), count: scalar.size))
+    case OBH_TNUMBER: writer.writeDouble(scalar.number)
+    case OBH_TBOOLEAN: writer.writeBool(scalar.truth != 0)
+    case OBH_TNIL: writer.writeNil()
     default: return false
     }
     return true
@@ -224,6 +225,7 @@ private struct LuaEncoder {
     private mutating func encodeTable(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
         obh_lua_complete(L, index)
         let length = Int(obh_lua_rawlen(L, index))
+        if length > 0 && encodeScalars(index, length, &writer) { return !writer.overflowed }
         var count = 0
         var isArray = true
         obh_lua_pushnil(L)
@@ -251,6 +253,30 @@ private struct LuaEncoder {
             }
         }
         return true
+    }
+
+    /// An array of scalars at one walk: the keys of what Lua keeps as an array come first and in order. False, and
+    /// nothing written, when it is anything else. (It may then not have overflowed either: with the keys between,
+    /// a map of the same values is longer.)
+    private func encodeScalars(_ index: Int32, _ length: Int, _ writer: inout PayloadWriter) -> Bool {
+        let (start, top, portion) = (writer.count, obh_lua_gettop(L), 32)
+        writer.writeArrayHeader(length)
+        obh_lua_pushnil(L)
+        let done = withUnsafeTemporaryAllocation(of: obh_scalar.self, capacity: portion) { scalars in
+            var count = 0
+            while true {
+                let read = Int(
+                    obh_lua_nextscalars(L, index, Int64(count &+ 1), scalars.baseAddress, Int32(portion)))
+                if read < 0 { return false }
+                for i in 0..<read { _ = write(scalars[i], &writer) }
+                count &+= read
+                if writer.overflowed { return true }
+                if read < portion { return count == length }
+            }
+        }
+        obh_lua_settop(L, top)
+        if !done { writer.truncate(to: start) }
+        return done
     }
 
     private mutating func encodeMap(_ index: Int32, _ count: Int, _ writer: inout PayloadWriter) -> Bool {
@@ -290,7 +316,7 @@ private struct LuaEncoder {
     /// Sent on without decoding. Nested in another value it must not pass the bound on depth: what a
     /// process may receive it may decode, however often it was wrapped on its way.
     private mutating func encodePayloadObject(_ index: Int32, _ writer: inout PayloadWriter) -> Bool {
-        let bytes = payloadBytes(L, index)
+        let bytes = payloadBytes(L, index).unsafelyUnwrapped
         if depth > 0, validatePayload(bytes, maxDepth: payloadMaxDepth - depth) != nil {
             return fail("cannot send a value that is nested over \(payloadMaxDepth) deep")
         }

@@ -75,10 +75,12 @@ func callMessageTopic(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_message_from")
 func callMessageFrom(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let message = message(L) else { return badType(vm, L, 1, "process.message") }
-    if message.pointee.from == .none {
+    let from = message.pointee.from
+    if from == .none {
         obh_lua_pushnil(L)
-    } else {
-        vm.withSystem { push(L, message.pointee.from, $0) }
+    } else if obh_lua_pushpeer(vm, L, from.raw) == 0 {
+        vm.withSystem { push(L, from, $0) }
+        obh_lua_keeppeer(vm, L, from.raw)
     }
     return 1
 }
@@ -103,11 +105,11 @@ func callMessagePayload(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     return 1
 }
 
-/// The bytes of the payload object at `index`, which it is.
+/// The bytes of the payload object at `index`; nil if it is none.
 @inline(__always)
-func payloadBytes(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer {
-    let memory = UnsafeRawPointer(
-        obh_lua_touserdata(L, index, Int32(obh_type_payload)).unsafelyUnwrapped)
+func payloadBytes(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer? {
+    guard let object = obh_lua_touserdata(L, index, Int32(obh_type_payload)) else { return nil }
+    let memory = UnsafeRawPointer(object)
     let header = memory.load(as: PayloadHeader.self)
     let start = header.address == 0 ? memory + PayloadHeader.size : UnsafeRawPointer(bitPattern: header.address)
     return UnsafeRawBufferPointer(start: start, count: header.length)
@@ -115,15 +117,15 @@ func payloadBytes(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer {
 
 @_cdecl("obh_call_payload_data")
 func callPayloadData(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard obh_lua_touserdata(L, 1, Int32(obh_type_payload)) != nil else { return badType(vm, L, 1, "payload") }
-    decodeValue(vm, L, payloadBytes(L, 1))
+    guard let bytes = payloadBytes(L, 1) else { return badType(vm, L, 1, "payload") }
+    decodeValue(vm, L, bytes)
     return 1
 }
 
 @_cdecl("obh_call_payload_tostring")
 func callPayloadToString(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    guard obh_lua_touserdata(L, 1, Int32(obh_type_payload)) != nil else { return badType(vm, L, 1, "payload") }
-    push(L, "payload (\(payloadBytes(L, 1).count) bytes)")
+    guard let bytes = payloadBytes(L, 1) else { return badType(vm, L, 1, "payload") }
+    push(L, "payload (\(bytes.count) bytes)")
     return 1
 }
 

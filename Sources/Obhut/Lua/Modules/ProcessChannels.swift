@@ -47,6 +47,7 @@ func callProcessListen(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     var givesMessages: Bool?
     if !isAbsent(L, 2) {
         guard obh_lua_type(L, 2) == Int32(OBH_TTABLE) else { return badType(vm, L, 2, "table") }
+        obh_lua_complete(L, 2)
         obh_lua_pushnil(L)
         while obh_lua_next(L, 2) != 0 {
             guard textArgument(L, -2) == "message" else {

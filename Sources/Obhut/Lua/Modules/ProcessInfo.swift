@@ -20,12 +20,12 @@ func callProcessList(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 func callProcessInfo(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
     let system = vm.system
-    guard let pid = system.destination(destination), let slot = system.table.living(pid) else {
+    guard let pid = vm.destination(destination), let slot = system.table.living(pid) else {
         return notFound(L, destination)
     }
     let phase = slot.pointee.runnable.phase
     let startedAt = slot.pointee.startedAt
-    let load = slot.pointee.load.load(ordering: .relaxed)
+    let load = slot.pointee.load.now
     let memory =
         pid == vm.process.pid ? vm.pointee.arena.used : slot.pointee.memoryUsed.load(ordering: .relaxed)
     let links = slot.pointee.linkCount.load(ordering: .relaxed)
@@ -86,7 +86,7 @@ func callRegistryRegister(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     var pid = vm.process.pid
     if !isAbsent(L, 2) {
         guard let destination = stringArgument(L, 2) else { return badType(vm, L, 2, "string") }
-        guard let other = vm.system.anyPid(fromText: destination) else { return notFound(L, destination) }
+        guard let other = vm.system.anyPid(fromText: destination.bindMemory(to: UInt8.self)) else { return notFound(L, destination) }
         pid = other
     }
     switch vm.system.names.register(text, for: pid) {

@@ -62,7 +62,7 @@ func callProcessSend(_ vm: VMPointer, _ L: LuaState) -> Int32 {
             return failure(L, error.message)
         }
         return vm.withSystem { system in
-            guard let pid = system.destination(destination) else { return notFound(L, destination) }
+            guard let pid = vm.destination(destination) else { return notFound(L, destination) }
             switch system.send(from: vm.process.pid, to: pid, topic: topic, payload: writer.bytes) {
             case .sent: return success(L)
             case .notFound: return notFound(L, destination)
@@ -94,7 +94,7 @@ func callProcessRequest(_ vm: VMPointer, _ L: LuaState) -> Int32 {
             return failure(L, error.message)
         }
         let (system, process) = (vm.system, vm.process)
-        guard let pid = system.destination(destination), let number = process.beginInquiry(pid) else {
+        guard let pid = vm.destination(destination), let number = process.beginInquiry(pid) else {
             return notFound(L, destination)
         }
         switch system.send(from: process.pid, to: pid, topic: topic, payload: writer.bytes, request: number) {

@@ -9,7 +9,7 @@ private func withDestination(
     _ vm: VMPointer, _ L: LuaState, _ act: (Pid, UnsafeRawBufferPointer) -> Int32
 ) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
-    guard let pid = vm.system.destination(destination) else {
+    guard let pid = vm.destination(destination) else {
         vm.process.drain()
         return vm.process.isDoomed ? die(vm) : notFound(L, destination)
     }
@@ -32,7 +32,7 @@ func callProcessLink(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 func callProcessUnlink(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
     // What is not linked, or not even there, is unlinked (L6).
-    if let pid = vm.system.destination(destination) {
+    if let pid = vm.destination(destination) {
         vm.process.unlink(pid)
     } else {
         vm.process.drain()
@@ -45,6 +45,7 @@ func callProcessMonitor(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     var asEvent = false
     if !isAbsent(L, 2) {
         guard obh_lua_type(L, 2) == Int32(OBH_TTABLE) else { return badType(vm, L, 2, "table") }
+        obh_lua_complete(L, 2)
         obh_lua_pushnil(L)
         while obh_lua_next(L, 2) != 0 {
             guard textArgument(L, -2) == "if_dead" else {
@@ -70,7 +71,7 @@ func callProcessMonitor(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 func callProcessUnmonitor(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
     var done = false
-    if let pid = vm.system.destination(destination) {
+    if let pid = vm.destination(destination) {
         done = vm.process.unmonitor(pid)
     } else {
         vm.process.drain()
@@ -137,7 +138,7 @@ func callProcessCancel(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     case .failure(let text): return failure(L, text)
     case .wrongType: return badType(vm, L, 2, "string, number or duration")
     }
-    guard let pid = vm.system.destination(destination),
+    guard let pid = vm.destination(destination),
         vm.system.cancel(pid, from: vm.process.pid, timeout: timeout)
     else { return notFound(L, destination) }
     return success(L)
@@ -146,7 +147,7 @@ func callProcessCancel(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_process_terminate")
 func callProcessTerminate(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
-    guard let pid = vm.system.destination(destination), vm.system.terminate(pid, from: vm.process.pid) else {
+    guard let pid = vm.destination(destination), vm.system.terminate(pid, from: vm.process.pid) else {
         return notFound(L, destination)
     }
     if pid == vm.process.pid {
@@ -167,6 +168,7 @@ func callProcessSetOptions(_ vm: VMPointer, _ L: LuaState) -> Int32 {
         return 2
     }
     var choice: TrapLinks?
+    obh_lua_complete(L, 1)
     obh_lua_pushnil(L)
     while obh_lua_next(L, 1) != 0 {
         guard textArgument(L, -2) == "trap_links" else {
