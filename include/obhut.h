@@ -274,15 +274,16 @@ obhut_status obhut_runtime_load_text(obhut_runtime *runtime, const char *yaml, s
 /* All process hosts and nothing else. */
 #define OBHUT_START_HOSTS 1u
 
-/* Starts the runtime's threads, then what `flags` say. Once for each runtime.
+/* Starts the runtime's threads, then what `flags` say. Once for each runtime. Services are
+ * started by a process that supervises them: the call does not wait until they are ready.
  * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
  * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_error **error);
 
-/* Stops in order: services in reverse order of their start, each with its stop_timeout;
+/* Stops in order: services in reverse order of their dependence, each with its stop_timeout;
  * then the remaining processes; then hosts and threads. Ports get OBHUT_CLOSED. Always
  * ends: what does not end by itself is ended by force. `timeout` bounds the whole polite
- * part: negative, what the application says; 0, by force at once. A second call returns
+ * part, and is split among what stops one after the other: negative, what the application says; 0, by force at once. A second call returns
  * when the first is done, and brings its end forward if its own timeout is nearer.
  * [threads: any, but not one of the library's] [blocks: up to timeout, and to finish]
  * OBHUT_INVALID_HANDLE. Since 0.1. */
@@ -324,6 +325,15 @@ obhut_status obhut_runtime_counters(obhut_runtime *runtime, obhut_counters *coun
 
 /* A process; 0 is none. */
 typedef uint64_t obhut_pid;
+
+/* The process that supervises what started by itself. It ends with an error when the
+ * application has failed: a service cannot be kept running as its entry says, and all
+ * others were stopped. Its error is the chain of causes; monitor it to be told.
+ * OBHUT_NOT_FOUND: the runtime is not started, or nothing started by itself. The pid is
+ * answered also when the process has ended.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
+ * OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_runtime_supervisor(obhut_runtime *runtime, obhut_pid *pid, obhut_error **error);
 
 /* Room for the text of any pid, with its closing NUL. */
 #define OBHUT_PID_TEXT_SIZE 320

@@ -69,6 +69,18 @@ final class Application {
         Interruption.wakes(port!)
     }
 
+    /// Whether what started by itself has failed and was given up already; if not, its end will be a message.
+    func watchServices() throws(LibraryError) -> Bool {
+        var pid: obhut_pid = 0
+        // Of hosts alone there is none.
+        if obhut_runtime_supervisor(runtime, &pid, nil) != OBHUT_OK { return false }
+        switch obhut_port_monitor(port, pid, nil) {
+        case OBHUT_OK: return false
+        case OBHUT_NOT_FOUND: return true
+        case let status: throw LibraryError(status, nil)
+        }
+    }
+
     /// Stops everything in its order, each part within its own deadline.
     /// - Parameter timeout: nanoseconds for the polite part; negative: what the application says.
     func stop(within timeout: Int64 = -1) {

@@ -10,6 +10,9 @@ struct RunCommand: ParsableCommand {
             everything in reverse order, each within its own deadline, and the command ends with 0. A second one \
             ends it at once, with 128 + the signal's number.
 
+            When a service cannot be kept running as its entry says, everything is stopped, the chain of causes is \
+            told, and the command ends with 1.
+
             What the processes print goes to standard output, the log to standard error. What follows -- is what \
             they find in io.args().
 
@@ -35,9 +38,23 @@ struct RunCommand: ParsableCommand {
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_ALL)
         do {
-            // Nobody knows the command's port; it only waits.
-            while let message = try application.receive() { obhut_message_free(message) }
-        } catch {
+            // Nobody else knows the command's port.
+            var failure = try application.watchServices() ? "see the log" : nil
+            while failure == nil, let message = try application.receive() {
+                defer { obhut_message_free(message) }
+                var (value, length): (UnsafeRawPointer?, Int) = (nil, 0)
+                var text: UnsafePointer<CChar>?
+                let isEnd = obhut_message_kind(message) == OBHUT_MESSAGE_EXIT
+                if isEnd, !obhut_message_result(message, &value, &length, &text), let text {
+                    failure = String(cString: text)
+                }
+            }
+            if let failure {
+                application.stop()
+                complain("the application has failed: \(failure)")
+                throw ExitStatus.abnormal
+            }
+        } catch let error as LibraryError {
             complain(error.text)
             application.stop()
             throw ExitStatus.abnormal

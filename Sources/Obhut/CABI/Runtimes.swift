@@ -111,6 +111,21 @@ public func obhut_runtime_start(
     }
 }
 
+@_cdecl("obhut_runtime_supervisor") @implementation
+public func obhut_runtime_supervisor(
+    _ runtime: OpaquePointer!, _ pid: UnsafeMutablePointer<obhut_pid>!, _ error: ErrorOut
+) -> obhut_status {
+    pid?.pointee = 0
+    return report(error) { () throws(Failure) in
+        let runtime = try find(runtime)
+        guard let pid else { throw .argument("pid must not be NULL") }
+        guard let supervisor = runtime.servicesPid else {
+            throw Failure(OBHUT_NOT_FOUND, "nothing has started by itself: there is no supervisor")
+        }
+        pid.pointee = supervisor.raw
+    }
+}
+
 @_cdecl("obhut_runtime_stop") @implementation
 public func obhut_runtime_stop(
     _ runtime: OpaquePointer!, _ timeout: Int64, _ error: ErrorOut

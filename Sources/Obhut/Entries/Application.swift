@@ -27,6 +27,8 @@ struct Application: Sendable {
     /// it has no `auto_start` of its own. Hosts come as early as their own needs allow: a
     /// script may spawn on a host that its entry does not name.
     let startOrder: [EntryID]
+    /// Of each in `startOrder`, which others of it must be ready before it starts.
+    let startNeeds: [EntryID: [EntryID]]
 
     /// Where YAML comes from that an embedding program hands over.
     enum Source {
@@ -60,7 +62,7 @@ struct Application: Sendable {
         catalogue.misnamed.forEach { _ = reader.read($0) }
         texts.check(checkSyntax)
         linker.checkImports(faults)
-        let startOrder = linker.orderStart(faults)
+        let start = linker.orderStart(faults)
 
         guard faults.count == 0 else { return .failure(ApplicationFaults(faults: faults.sorted())) }
         var folder: String?
@@ -69,7 +71,7 @@ struct Application: Sendable {
             Application(
                 folder: folder, entries: linker.entries,
                 entriesByID: Dictionary(uniqueKeysWithValues: linker.entries.map { ($0.id, $0) }),
-                startOrder: startOrder))
+                startOrder: start.order, startNeeds: start.needs))
     }
 
     subscript(id: EntryID) -> Entry? { entriesByID[id] }

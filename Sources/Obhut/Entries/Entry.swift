@@ -26,8 +26,8 @@ enum EntryKind: String, CaseIterable, Sendable {
     /// False for a kind that the design has and this version has not.
     var isSupported: Bool {
         switch self {
-        case .processHost, .processLua, .functionLua, .libraryLua, .registryEntry: true
-        case .processNative, .processService, .supervisor, .libraryNative: false
+        case .processHost, .processLua, .processService, .supervisor, .functionLua, .libraryLua, .registryEntry: true
+        case .processNative, .libraryNative: false
         }
     }
 
@@ -38,6 +38,12 @@ enum EntryKind: String, CaseIterable, Sendable {
         case .functionLua, .libraryLua, .libraryNative, .registryEntry: false
         }
     }
+
+    /// May be named as `process:` of a service.
+    var isRunnable: Bool { self == .processLua || self == .processNative }
+
+    /// May be named as `process:` of a supervisor's child.
+    var isSupervisable: Bool { isRunnable || self == .supervisor }
 
     /// May be named under `imports`.
     var isImportable: Bool { self == .libraryLua || self == .libraryNative }
@@ -58,6 +64,8 @@ struct Entry: Sendable {
 enum EntryDefinition: Sendable {
     case host(HostEntry)
     case process(ProcessEntry)
+    case service(ServiceEntry)
+    case supervisor(SupervisorEntry)
     case function(FunctionEntry)
     case library(LuaCode)
     case data(EntryValue)
@@ -92,6 +100,61 @@ struct ProcessEntry: Sendable {
     var host: EntryID?
     /// Its arguments as a service.
     let input: [EntryValue]
+}
+
+/// `process.service`: runs another entry.
+struct ServiceEntry: Sendable {
+    let process: EntryID
+    /// As that of a `ProcessEntry`.
+    var host: EntryID?
+    let input: [EntryValue]
+}
+
+/// `supervisor`: children that are kept running (SEMANTICS V6).
+struct SupervisorEntry: Sendable {
+    let strategy: SupervisorStrategy
+    let intensity: RestartIntensity
+    /// In the order of their start; no name comes twice.
+    var children: [ChildEntry]
+}
+
+enum SupervisorStrategy: String, CaseIterable, Sendable {
+    case oneForOne = "one_for_one"
+    case oneForAll = "one_for_all"
+    case restForOne = "rest_for_one"
+}
+
+/// So many restarts are allowed within any such window.
+struct RestartIntensity: Equatable, Sendable {
+    var maxRestarts = 3
+    var window: Int64 = 5 * second
+}
+
+struct ChildEntry: Sendable {
+    let name: String
+    /// A process or a supervisor.
+    let process: EntryID
+    /// Of a process always given; a supervisor has none.
+    var host: EntryID?
+    let input: [EntryValue]
+    /// Nil: one, without a number.
+    let count: Int?
+    let restart: RestartPolicy
+    let stableThreshold: Int64
+    /// Nil: what the supervisor says that it names, or 10 s.
+    let startTimeout: Int64?
+    /// Nil: the `stop_timeout` of the supervisor that it names, or 5 s.
+    let shutdown: Int64?
+    let readiness: Readiness
+    let isSignificant: Bool
+}
+
+/// When a process counts as ready.
+enum Readiness: String, CaseIterable, Sendable {
+    /// As soon as it runs.
+    case running
+    /// When it calls `process.ready()`.
+    case call
 }
 
 /// `function.lua`.
@@ -133,6 +196,7 @@ struct Lifecycle: Equatable, Sendable {
     var stableThreshold: Int64 = 5 * second
     var dependsOn: [EntryID] = []
     var restart = RestartPolicy()
+    var readiness = Readiness.running
 }
 
 struct RestartPolicy: Equatable, Sendable {

@@ -20,8 +20,9 @@ struct EntryLinker {
         report(EntryGraph(needs).walk(from: entries.map(\.id)).cycles, of: "imports", faults)
     }
 
-    /// Settles which host each service runs on, and the order of the start.
-    mutating func orderStart(_ faults: FaultList) -> [EntryID] {
+    /// Settles which host each service and child runs on, and the order of the start.
+    /// - Returns: what starts, and which of these each needs.
+    mutating func orderStart(_ faults: FaultList) -> (order: [EntryID], needs: [EntryID: [EntryID]]) {
         let starting = entries.filter { $0.lifecycle?.autoStart ?? false }.map(\.id)
         // A host that is settled on may bring needs of its own, and these again need a host.
         var needed: [EntryID] = []
@@ -29,50 +30,102 @@ struct EntryLinker {
             let (order, _) = EntryGraph(dependencies()).walk(from: starting)
             if order.count == needed.count { break }
             needed = order
-            for id in needed { settleHost(of: id, faults) }
+            let starts = self.starts(among: needed)
+            for id in needed { settleHosts(of: id, isStarted: starts.contains(id), faults) }
         } while true
+        // Any process can spawn a supervisor that nothing starts.
+        for entry in entries where entry.kind == .supervisor { settleHosts(of: entry.id, isStarted: false, faults) }
 
         let graph = EntryGraph(dependencies())
         // Cycles are faults also among entries that nothing starts.
         report(graph.walk(from: entries.map(\.id)).cycles, of: "dependencies", faults)
-        let started = Set(needed)
+        let started = starts(among: needed)
         let roots = entries.filter { started.contains($0.id) }
         let hostsFirst = roots.filter { $0.kind == .processHost } + roots.filter { $0.kind != .processHost }
-        return graph.walk(from: hostsFirst.map(\.id)).order
+        let order = graph.walk(from: hostsFirst.map(\.id)).order.filter(started.contains)
+        return (order, needs(of: order, started))
     }
 
+    /// What an entry needs started, and what it runs itself: that need not be started, but has needs too.
     private func dependencies() -> [EntryID: [EntryID]] {
         var needs: [EntryID: [EntryID]] = [:]
-        for entry in entries {
-            var ids = entry.lifecycle?.dependsOn ?? []
-            if case .process(let process) = entry.definition, let host = process.host { ids.append(host) }
-            needs[entry.id] = ids
-        }
+        for entry in entries { needs[entry.id] = entry.needs + entry.runs }
         return needs
     }
 
-    /// A service without a `host:` runs on the only host there is.
-    private mutating func settleHost(of id: EntryID, _ faults: FaultList) {
-        guard let index = indices[id], case .process(var process) = entries[index].definition,
-            process.host == nil
-        else { return }
+    /// Of those that are reached: what has `auto_start`, or is needed, and not only run by another.
+    private func starts(among reached: [EntryID]) -> Set<EntryID> {
+        var started: Set<EntryID> = []
+        for id in reached {
+            guard let index = indices[id] else { continue }
+            if entries[index].lifecycle?.autoStart ?? false { started.insert(id) }
+            started.formUnion(entries[index].needs)
+        }
+        return started
+    }
+
+    /// Of each that starts, the others that it needs itself or through what it runs.
+    private func needs(of order: [EntryID], _ started: Set<EntryID>) -> [EntryID: [EntryID]] {
+        var result: [EntryID: [EntryID]] = [:]
+        for id in order {
+            var found: [EntryID] = []
+            var seen: Set<EntryID> = [id]
+            var open = [id]
+            while let next = open.popLast(), let index = indices[next] {
+                for need in entries[index].needs where seen.insert(need).inserted { found.append(need) }
+                for run in entries[index].runs where seen.insert(run).inserted {
+                    if started.contains(run) { found.append(run) } else { open.append(run) }
+                }
+            }
+            result[id] = found
+        }
+        return result
+    }
+
+    /// A service or child without a `host:` runs on the only host there is.
+    private mutating func settleHosts(of id: EntryID, isStarted: Bool, _ faults: FaultList) {
+        guard let index = indices[id] else { return }
         let entry = entries[index]
         // One that names a host, but not a right one, has its fault.
-        if catalogue[id]?.node["host"] != nil { return }
-        switch hosts.count {
-        case 1:
-            process.host = hosts[0]
+        let namesOne = catalogue[id]?.node["host"] != nil
+        switch entry.definition {
+        case .process(var process) where process.host == nil && !namesOne && isStarted:
+            process.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
             entries[index].definition = .process(process)
+        case .service(var service) where service.host == nil && !namesOne:
+            service.host =
+                host(of: service.process)
+                ?? onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
+            entries[index].definition = .service(service)
+        case .supervisor(var supervisor):
+            for (place, child) in supervisor.children.enumerated()
+            where child.host == nil && catalogue[child.process]?.kind != .supervisor {
+                supervisor.children[place].host =
+                    host(of: child.process)
+                    ?? onlyHost(for: "child '\(child.name)' of '\(id)' is to run", at: entry.position, faults)
+            }
+            entries[index].definition = .supervisor(supervisor)
+        default: break
+        }
+    }
+
+    /// What the process says itself.
+    private func host(of process: EntryID) -> EntryID? {
+        guard let index = indices[process], case .process(let process) = entries[index].definition else { return nil }
+        return process.host
+    }
+
+    private func onlyHost(for who: String, at position: SourcePosition, _ faults: FaultList) -> EntryID? {
+        switch hosts.count {
+        case 1: return hosts[0]
         case 0:
             faults.report(
-                at: entry.position,
-                "'\(id)' starts with the application but there is no host to run it on: declare a process.host")
+                at: position, "\(who) but there is no host to run it on: declare a process.host")
         default:
             faults.report(
-                at: entry.position,
-                "'\(id)' starts with the application and needs a 'host': "
-                    + "there are \(listed(hosts, separator: ", "))")
+                at: position, "\(who) and needs a 'host': there are \(listed(hosts, separator: ", "))")
         }
+        return nil
     }
 
     private func report(_ cycles: [[EntryID]], of what: String, _ faults: FaultList) {
@@ -97,7 +150,28 @@ extension Entry {
         case .process(let process): process.code
         case .function(let function): function.code
         case .library(let code): code
-        case .host, .data: nil
+        case .host, .service, .supervisor, .data: nil
+        }
+    }
+
+    /// Entries that are started before this one: `depends_on`, and hosts.
+    var needs: [EntryID] {
+        var ids = lifecycle?.dependsOn ?? []
+        switch definition {
+        case .process(let process): if let host = process.host { ids.append(host) }
+        case .service(let service): if let host = service.host { ids.append(host) }
+        case .supervisor(let supervisor): ids += supervisor.children.compactMap(\.host)
+        case .host, .function, .library, .data: break
+        }
+        return ids
+    }
+
+    /// Entries that this one makes processes of.
+    var runs: [EntryID] {
+        switch definition {
+        case .service(let service): [service.process]
+        case .supervisor(let supervisor): supervisor.children.map(\.process)
+        case .host, .process, .function, .library, .data: []
         }
     }
 }

@@ -7,10 +7,12 @@ extension EntryReader {
         case .processHost: ["host", "lifecycle"]
         case .processLua:
             ["source", "method", "modules", "imports", "env", "memory_limit", "host", "input", "lifecycle"]
+        case .processService: ["process", "host", "input", "lifecycle"]
+        case .supervisor: ["strategy", "intensity", "children", "lifecycle"]
         case .functionLua: ["source", "method", "modules", "imports", "env", "memory_limit"]
         case .libraryLua: ["source", "modules", "imports", "env"]
         case .registryEntry: ["data"]
-        case .processNative, .processService, .supervisor, .libraryNative: []
+        case .processNative, .libraryNative: []
         }
     }
 
@@ -44,13 +46,29 @@ extension EntryReader {
         let method = fields.string("method") ?? "main"
         let memoryLimit = fields.byteSize("memory_limit")
         let input = fields.list("input", of: "arguments")?.map(\.value) ?? []
-        var host: EntryID?
-        if let node = fields["host"] {
-            host = catalogue.resolve(
-                node, in: declaration.id.namespace, role: "'host'", mustBe: "a process.host"
-            ) { $0 == .processHost }
-        }
+        let host = readHostReference(fields, declaration, role: "'host'")
         return ProcessEntry(code: code, method: method, memoryLimit: memoryLimit, host: host, input: input)
+    }
+
+    func readHostReference(_ fields: Fields, _ declaration: Declaration, role: String) -> EntryID? {
+        guard let node = fields["host"] else { return nil }
+        return catalogue.resolve(node, in: declaration.id.namespace, role: role, mustBe: "a process.host") {
+            $0 == .processHost
+        }
+    }
+
+    /// Nil without a process to run, and that is reported.
+    func readService(_ fields: Fields, _ declaration: Declaration) -> ServiceEntry? {
+        let host = readHostReference(fields, declaration, role: "'host'")
+        let input = fields.list("input", of: "arguments")?.map(\.value) ?? []
+        guard let node = fields["process"] else {
+            faults.report(at: declaration.node.position, "the service has no 'process': the id of the entry that it runs")
+            return nil
+        }
+        let process = catalogue.resolve(
+            node, in: declaration.id.namespace, role: "'process'", mustBe: "a process.lua", \.isRunnable)
+        guard let process else { return nil }
+        return ServiceEntry(process: process, host: host, input: input)
     }
 
     func readFunction(_ fields: Fields, _ declaration: Declaration) -> FunctionEntry {

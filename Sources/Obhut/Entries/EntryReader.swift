@@ -22,10 +22,14 @@ struct EntryReader {
         switch kind {
         case .processHost: definition = .host(readHost(fields))
         case .processLua: definition = .process(readProcess(fields, declaration))
+        case .processService:
+            guard let service = readService(fields, declaration) else { return nil }
+            definition = .service(service)
+        case .supervisor: definition = .supervisor(readSupervisor(fields, declaration))
         case .functionLua: definition = .function(readFunction(fields, declaration))
         case .libraryLua: definition = .library(readCode(fields, declaration))
         case .registryEntry: definition = .data(fields["data"]?.value ?? .null)
-        case .processNative, .processService, .supervisor, .libraryNative: return nil
+        case .processNative, .libraryNative: return nil
         }
         return Entry(
             id: declaration.id, kind: kind, definition: definition, meta: fields["meta"]?.value ?? .null,
@@ -36,10 +40,17 @@ struct EntryReader {
     private func readLifecycle(_ fields: Fields, _ declaration: Declaration) -> Lifecycle {
         var lifecycle = Lifecycle()
         let known = [
-            "auto_start", "start_timeout", "stop_timeout", "stable_threshold", "depends_on", "requires", "restart",
+            "auto_start", "ready", "start_timeout", "stop_timeout", "stable_threshold", "depends_on", "requires",
+            "restart",
         ]
         guard let part = fields.fields("lifecycle", known: known) else { return lifecycle }
         if let value = part.bool("auto_start") { lifecycle.autoStart = value }
+        if let value = part.choice("ready", Readiness.self) { lifecycle.readiness = value }
+        if lifecycle.readiness == .call, declaration.kind == .processHost || declaration.kind == .supervisor,
+            let node = part["ready"]
+        {
+            faults.report(at: node.position, "'lifecycle.ready' must not be \"call\" here: only a process can call")
+        }
         if let value = part.duration("start_timeout") { lifecycle.startTimeout = value }
         if let value = part.duration("stop_timeout") { lifecycle.stopTimeout = value }
         if let value = part.duration("stable_threshold", canBeZero: true) { lifecycle.stableThreshold = value }
@@ -67,13 +78,18 @@ struct EntryReader {
         return ids
     }
 
-    private static let restartFields = [
-        "policy", "initial_delay", "max_delay", "backoff_factor", "jitter", "max_attempts",
-    ]
+    private static let restartFields = ["policy"] + backoffFields
+    static let backoffFields = ["initial_delay", "max_delay", "backoff_factor", "jitter", "max_attempts"]
 
     private func readRestart(_ fields: Fields) -> RestartPolicy {
         var restart = RestartPolicy()
         if let value = fields.choice("policy", RestartPolicy.Policy.self) { restart.policy = value }
+        return readBackoff(fields, restart, of: "lifecycle.restart")
+    }
+
+    /// - Parameter name: whose fields these are, for a fault of two of them.
+    func readBackoff(_ fields: Fields, _ defaults: RestartPolicy, of name: String) -> RestartPolicy {
+        var restart = defaults
         if let value = fields.duration("initial_delay") { restart.initialDelay = value }
         if let value = fields.duration("max_delay") { restart.maxDelay = value }
         if let value = fields.number("backoff_factor", in: 1...1000) { restart.backoffFactor = value }
@@ -83,7 +99,7 @@ struct EntryReader {
             let isDefault = fields["max_delay"] == nil
             faults.report(
                 at: node.position,
-                "'lifecycle.restart.max_delay'\(isDefault ? " (90s if not given)" : "") "
+                "'\(name).max_delay'\(isDefault ? " (90s if not given)" : "") "
                     + "must not be shorter than 'initial_delay'")
         }
         return restart

@@ -52,22 +52,39 @@ final class ExitReason: @unchecked Sendable {  // immutable
             if case .string(let text) = reader.next() {
                 return linkFailure(of: neighbour, text, in: system)
             }
-            let prefix = "linked process \(system.text(of: neighbour)) failed: "
-            reader = PayloadReader(bytes)
-            var writer = PayloadWriter()
-            if case .ext(PayloadExtension.error, let body) = reader.next(),
-                var error = ErrorValue.read(from: body)
-            {
-                error.message = prefix + error.message
-                error.write(into: &writer)
-            } else {
-                writer.writeString(prefix + describeError(bytes))
-            }
-            return Array(writer.bytes)
+            return put("linked process \(system.text(of: neighbour)) failed: ", before: bytes)
         }
         return ExitReason(
             isAbnormal: true, payload: payload, cause: reason.cause, origin: reason.origin,
             hops: reason.hops + 1)
+    }
+
+    /// The end of `pid` because another has ended with `cause`; an error object keeps its kind, and
+    /// whether it is to be tried again.
+    static func error(_ cause: ExitReason, after prefix: String, of pid: Pid) -> ExitReason {
+        let payload = cause.payload.withUnsafeBytes { put(prefix, before: $0) }
+        return ExitReason(isAbnormal: true, payload: payload, origin: pid)
+    }
+
+    private static func put(_ prefix: String, before error: UnsafeRawBufferPointer) -> [UInt8] {
+        var reader = PayloadReader(error)
+        var writer = PayloadWriter()
+        if case .ext(PayloadExtension.error, let body) = reader.next(), var error = ErrorValue.read(from: body) {
+            error.message = prefix + error.message
+            error.write(into: &writer)
+        } else {
+            writer.writeString(prefix + describeError(error))
+        }
+        return Array(writer.bytes)
+    }
+
+    /// What an error object can say of itself (V5).
+    var isRetryable: Bool {
+        payload.withUnsafeBytes { bytes in
+            var reader = PayloadReader(bytes)
+            guard isAbnormal, case .ext(PayloadExtension.error, let body) = reader.next() else { return true }
+            return ErrorValue.Parts(body)?.retryable != false
+        }
     }
 
     private static func linkFailure(

@@ -224,8 +224,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         pointee.mailbox.head(of: .inbox) != nil || pointee.mailbox.head(of: .events) != nil
     }
 
-    /// The oldest of inbox and events.
-    fileprivate func takeOldest() -> SignalPointer? {
+    /// The oldest of inbox and events; route before. The caller releases it.
+    func takeOldest() -> SignalPointer? {
         let message = pointee.mailbox.head(of: .inbox)
         let event = pointee.mailbox.head(of: .events)
         switch (message, event) {

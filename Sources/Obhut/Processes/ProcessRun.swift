@@ -27,6 +27,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
                 if pointee.definition.unsafelyUnwrapped.body.pointee.start(self) != 0 {
                     return finish(result())
                 }
+                if pointee.supervisor != .none { tellSupervisor(.running) }
             }
             let status = pointee.definition.unsafelyUnwrapped.body.pointee.step(self)
             if status == Int32(OBH_STEP_ENDED) { return finish(result()) }

@@ -114,10 +114,33 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         _ = system.deliver(.make(.demonitor, from: pid, a: reference), to: target)
     }
 
+    // MARK: Supervision
+
+    /// Nothing happens if nobody supervises it.
+    func tellSupervisor(_ topic: SupervisionTopic) {
+        guard pointee.supervisor != .none else { return }
+        _ = system.send(
+            from: pid, to: pointee.supervisor, topic: topic.bytes, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
     // MARK: End
 
     /// Leaves the reason for OBH_STEP_ENDED or a failed start.
     func end(_ reason: ExitReason) { pointee.outcome = reason }
+}
+
+/// What a process tells its supervisor. No program can send under these topics (M1).
+enum SupervisionTopic {
+    case running, ready
+
+    var bytes: UnsafeRawBufferPointer {
+        let text: StaticString =
+            switch self {
+            case .running: "@running"
+            case .ready: "@ready"
+            }
+        return UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    }
 }
 
 // MARK: Spawn
@@ -129,6 +152,8 @@ extension ProcessSystem {
         static let monitored = SpawnOptions(rawValue: 2)
         /// Watched by the runtime's own reference, and cancelled when the parent ends (`call`).
         static let called = SpawnOptions(rawValue: 4)
+        /// Tells its parent that it runs, and when it says that it is ready.
+        static let supervised = SpawnOptions(rawValue: 8)
     }
 
     enum SpawnFault: Error, Equatable {
@@ -189,6 +214,7 @@ extension ProcessSystem {
             UInt(bitPattern: Unmanaged.passUnretained(definition).toOpaque()), ordering: .releasing)
         child.pointee.startedAt = clock.now
         child.pointee.context = context ?? parent?.pointee.context
+        child.pointee.supervisor = options.contains(.supervised) ? parent?.pid ?? .none : .none
         child.pointee.runnable.run = ProcessPointer.runFunction
         child.pointee.runnable.overrun = ProcessPointer.overrunFunction
         child.pointee.runnable.attention.store(false, ordering: .relaxed)

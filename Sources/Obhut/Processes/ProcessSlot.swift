@@ -79,6 +79,8 @@ struct ProcessSlot: ~Copyable {
     var context: ProcessContext? = nil
     /// Nanoseconds on the monotonic clock.
     var startedAt: Int64 = 0
+    /// Who is told that it runs and is ready; `none` if nobody supervises it.
+    var supervisor = Pid.none
 
     // MARK: Owner only
 

@@ -2,6 +2,10 @@
 final class Directory: Sendable {
     let hosts: [String: Host]
     let definitions: [String: ProcessDefinition]
+    /// Supervises what starts with the runtime; nil if there is nothing.
+    let services: SupervisorProgram?
+    /// Where the application's supervisors run, if it has any; not one of `hosts`: nothing names it.
+    let supervisorHost: Host?
     private let kinds: [String: String]
 
     /// Of a runtime without an application.
@@ -9,9 +13,11 @@ final class Directory: Sendable {
         hosts = [:]
         definitions = [:]
         kinds = [:]
+        services = nil
+        supervisorHost = nil
     }
 
-    init(_ application: Application, scheduler: Scheduler, cloning: Cloning) {
+    init(_ application: Application, scheduler: Scheduler, cloning: Cloning, log: Log) {
         var hosts: [String: Host] = [:]
         var definitions: [String: ProcessDefinition] = [:]
         var kinds: [String: String] = [:]
@@ -27,9 +33,22 @@ final class Directory: Sendable {
             case .function(let function):
                 definitions[id] = programs.definition(
                     entry, function.code, method: function.method, memoryLimit: function.memoryLimit)
-            case .library, .data: break
+            case .service, .supervisor, .library, .data: break
             }
         }
+        let supervisors = scheduler.addHost(named: SupervisorProgram.hostID, limits: .ofSupervisors)
+        var hasSupervisors = false
+        for entry in application.entries {
+            guard case .supervisor(let supervisor) = entry.definition else { continue }
+            let id = entry.id.description
+            hasSupervisors = true
+            definitions[id] = ProcessDefinition(
+                id: id, body: Supervisor.table,
+                program: SupervisorProgram(
+                    supervisor, in: application, hosts: hosts, supervisors: supervisors, log: log))
+        }
+        services = SupervisorProgram(servicesOf: application, hosts: hosts, supervisors: supervisors, log: log)
+        supervisorHost = hasSupervisors || services != nil ? supervisors : nil
         self.hosts = hosts
         self.definitions = definitions
         self.kinds = kinds
@@ -43,6 +62,16 @@ final class Directory: Sendable {
 }
 
 extension HostLimits {
+    /// One worker, which no program holds; their own few messages are never refused.
+    static let ofSupervisors: HostLimits = {
+        var limits = HostLimits()
+        limits.workers = 1
+        limits.spareWorkers = 0
+        limits.mailboxMessages = 0
+        limits.mailboxBytes = 0
+        return limits
+    }()
+
     init(_ entry: HostEntry) {
         self.init(
             workers: entry.workers, maxProcesses: entry.maxProcesses,

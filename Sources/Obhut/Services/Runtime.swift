@@ -71,7 +71,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var state = State.created  // guarded by lock
     private var loading = Loading.no  // guarded by lock
     private var startOrder: [Entry] = []  // guarded by lock
-    private var services: [Service] = []  // guarded by lock
+    private var supervisor: Pid?  // guarded by lock
+    /// Of `supervisor`; definitions outlive the processes that run them.
+    private var services: ProcessDefinition?  // guarded by lock
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
     private let cloning: Cloning
@@ -79,12 +81,6 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private let forceAt = Atomic<Int64>(.max)
 
     private enum Loading { case no, underWay, done }
-
-    /// An entry that was started with the runtime.
-    private struct Service {
-        let entry: Entry
-        let pid: Pid
-    }
 
     init(_ configuration: RuntimeConfiguration) throws(Problem) {
         cloning = configuration.cloning
@@ -145,7 +141,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     }
 
     private func publishLocked(_ application: Application) {
-        let directory = Directory(application, scheduler: scheduler, cloning: cloning)
+        let directory = Directory(application, scheduler: scheduler, cloning: cloning, log: log)
         loading = .done
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
@@ -179,31 +175,34 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             log.queue.start()
             scheduler.start()
             state = .started
+            directory.supervisorHost?.start()
             if hostsOnly {
                 for host in directory.hosts.values { host.start() }
                 return
             }
-            for entry in startOrder { try startLocked(entry) }
+            startServicesLocked()
         }
     }
 
-    private func startLocked(_ entry: Entry) throws(Problem) {
-        switch entry.definition {
-        case .host: directory.hosts[entry.id.description]?.start()
-        case .process(let process):
-            guard let definition = directory.definitions[entry.id.description],
-                let host = process.host.flatMap({ directory.hosts[$0.description] })
-            else { return }
-            var writer = PayloadWriter()
-            writer.write(.list(process.input))
-            do throws(ProcessSystem.SpawnFault) {
-                let spawned = try system.spawn(
-                    definition, on: host, arguments: writer.bytes, parent: nil)
-                services.append(Service(entry: entry, pid: spawned.pid))
-            } catch {
-                log.write(.error, "\(entry.id) could not be started: \(error.text)")
-            }
-        case .function, .library, .data: break
+    /// The process that supervises what started with the runtime, alive or not; nil if there is none.
+    var servicesPid: Pid? { lock.with { supervisor } }
+
+    /// Hosts at once, so that whoever has started the runtime can spawn on them; services, and hosts
+    /// that need some, by their supervisor.
+    private func startServicesLocked() {
+        let directory = directory
+        let supervised = Set(directory.services?.groups.map(\.name) ?? [])
+        for entry in startOrder where !supervised.contains(entry.id.description) {
+            directory.hosts[entry.id.description]?.start()
+        }
+        guard let program = directory.services, let host = directory.supervisorHost else { return }
+        let definition = ProcessDefinition(id: SupervisorProgram.rootID, body: Supervisor.table, program: program)
+        services = definition
+        do throws(ProcessSystem.SpawnFault) {
+            let none = UnsafeRawBufferPointer(start: nil, count: 0)
+            supervisor = try system.spawn(definition, on: host, arguments: none, parent: nil).pid
+        } catch {
+            log.write(.error, "the services could not be started: \(error.text)")
         }
     }
 
@@ -306,10 +305,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         guard begins else { return }
 
-        for service in lock.with({ services.reversed() }) {
-            endPolitely([service.pid], within: service.entry.lifecycle?.stopTimeout)
+        let hosts = Array(directory.hosts.values) + [directory.supervisorHost].compactMap(\.self)
+        if let supervisor = lock.with({ supervisor }) {
+            endPolitely([supervisor], within: directory.services?.plan.stopTime)
         }
-        for host in directory.hosts.values { host.beginStop() }
+        for host in hosts { host.beginStop() }
         endPolitely(livingPids(), within: Runtime.remainderTimeout, areAll: true)
         // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
         while system.aliveCount > 0 {
@@ -317,7 +317,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             wait(until: scheduler.clock.now + 100_000_000, forAll: true) { system.aliveCount == 0 }
         }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
-        for host in directory.hosts.values { host.stop() }
+        for host in hosts { host.stop() }
         input?.close()
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }

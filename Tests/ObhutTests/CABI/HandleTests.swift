@@ -93,6 +93,11 @@ import Testing
             let status = obhut_runtime_read_log($0, &text, &length, $1)
             return text == nil && length == 0 ? status : 1
         },
+        reports("obhut_runtime_supervisor", .runtime) {
+            var pid: obhut_pid = 7
+            let status = obhut_runtime_supervisor($0, &pid, $1)
+            return pid == 0 ? status : 1
+        },
         reports("obhut_runtime_counters", .runtime) {
             var counters = obhut_counters()
             counters.struct_size = MemoryLayout<obhut_counters>.size

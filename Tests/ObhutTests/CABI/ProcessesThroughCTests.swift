@@ -284,10 +284,45 @@ import Testing
 
     @Test func servicesStopInReverseOrder() throws {
         let (runtime, _) = try rig(more: Self.services)
-        #expect(runtime.counters.spawned == 3)
+        // The start does not wait for them.
+        for _ in 0..<1000 where runtime.counters.spawned < 4 { usleep(10_000) }
+        #expect(runtime.counters.spawned == 4)
         usleep(50_000)
         try runtime.stop()
         #expect(try runtime.readOutput() == "third\nsecond\nfirst\n")
+    }
+
+    @Test func theSupervisorOfServicesTellsThatTheApplicationHasFailed_V3() throws {
+        let (runtime, port) = try rig(
+            more: """
+                  - name: faulty
+                    kind: process.lua
+                    method: main
+                    source: "return { main = function() error('no database') end }"
+                    host: host
+                    lifecycle: { auto_start: true, restart: { max_attempts: 1, initial_delay: 300ms } }
+
+                """)
+        var pid: obhut_pid = 0
+        try c { obhut_runtime_supervisor(runtime.handle, &pid, $0) }
+        #expect(runtime.text(of: pid).hasPrefix("{obhut:supervisors|0x"))
+        try port.monitor(pid)
+        let exit = try port.receive()
+        #expect(exit.kind == OBHUT_MESSAGE_EXIT && exit.from == pid && !exit.isNormal)
+        #expect(exit.text == "test:faulty failed after 1 restart: test:faulty:1: no database")
+        // Its pid is still told, and the hosts are open.
+        var again: obhut_pid = 0
+        try c { obhut_runtime_supervisor(runtime.handle, &again, $0) }
+        #expect(again == pid)
+        _ = try runtime.spawn("test:echo")
+    }
+
+    @Test func whereNothingStartsByItselfThereIsNoSupervisor_V1() throws {
+        let (runtime, _) = try rig()
+        var pid: obhut_pid = 7
+        #expect(refusal { obhut_runtime_supervisor(runtime.handle, &pid, $0) }?.status == OBHUT_NOT_FOUND)
+        #expect(pid == 0)
+        #expect(refusal { obhut_runtime_supervisor(runtime.handle, nil, $0) }?.status == OBHUT_INVALID_ARGUMENT)
     }
 
     @Test func hostsAloneStartNoService() throws {

@@ -127,6 +127,13 @@ final class ApplicationWorld {
     var lines: [String] { output.all }
     var logged: [String] { log.all }
 
+    /// The entries of all that lives, sorted; without the port.
+    var alive: [String] {
+        var found: [String] = []
+        runtime.system.table.forEachLiving { slot, _ in if slot.host != nil { found.append(slot.pointee.entryID ?? "?") } }
+        return found.sorted()
+    }
+
     func text(of pid: Pid) -> String { runtime.system.text(of: pid) }
 
     /// Starts a process; its end will be seen.

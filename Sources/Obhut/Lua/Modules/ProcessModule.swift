@@ -36,6 +36,13 @@ func callProcessID(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     return 1
 }
 
+/// Also of a process that nobody supervises: the same program runs in both ways.
+@_cdecl("obh_call_process_ready")
+func callProcessReady(_ vm: VMPointer, _ L: LuaState) -> Int32 {
+    vm.process.tellSupervisor(.ready)
+    return success(L)
+}
+
 // MARK: - send (M1, M5)
 
 /// Why a topic cannot be sent to; nil if it can.
