@@ -229,7 +229,7 @@ struct LuaJSONEncoder {
         switch Int(obh_lua_userdata_type(L, index)) {
         case obh_type_error: return inside(index) { $0.error(index) }
         case obh_type_payload:
-            let bytes = payloadBytes(L, index)
+            let bytes = payloadBytes(L, index).unsafelyUnwrapped
             if validatePayload(bytes, maxDepth: payloadMaxDepth - around.count) != nil {
                 return fail("cannot encode a value that is nested over \(payloadMaxDepth) deep")
             }

@@ -100,7 +100,7 @@ func callPayloadGetFormat(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_payload_unmarshal")
 func callPayloadUnmarshal(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let format = format(L) else { return badType(vm, L, 1, "payload") }
-    decodeValue(vm, L, payloadBytes(L, 1))
+    decodeValue(vm, L, payloadBytes(L, 1).unsafelyUnwrapped)
     guard format == .json else { return 1 }
     return decodeJSON(vm, L, stringArgument(L, -1).unsafelyUnwrapped)
 }
