@@ -152,9 +152,9 @@ import Testing
         world.settle()
         world.scheduler.clock.moveWall(by: -3_600_000_000_000)
         world.scheduler.clock.advance(to: world.scheduler.clock.now + 1_000_000_000)
-        _ = "t".utf8.withContiguousStorageIfAvailable {
-            world.system.send(
-                from: .none, to: pid, topic: UnsafeRawBufferPointer($0), payload: UnsafeRawBufferPointer(start: [UInt8](arrayLiteral: 0xc0), count: 1))
+        let topic = Array("t".utf8), payload: [UInt8] = [0xc0]
+        topic.withUnsafeBytes { topic in
+            payload.withUnsafeBytes { _ = world.system.send(from: .none, to: pid, topic: topic, payload: $0) }
         }
         world.settle()
         #expect(world.result(of: pid) == .value("[true,1.0,false,true]"))

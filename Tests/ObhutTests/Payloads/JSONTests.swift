@@ -74,6 +74,19 @@ private func json(_ bytes: [UInt8], pretty: Bool = false) -> String {
         #expect(fault?.message == message)
     }
 
+    @Test func longWorkAsksWhetherItIsStillWanted_C4() {
+        for text in ["[" + String(repeating: "1,", count: 1 << 20) + "1]", "\"" + String(repeating: "x", count: 1 << 21) + "\""] {
+            var writer = PayloadWriter(), looks = 0, text = text
+            let fault = text.withUTF8 { bytes in
+                jsonToPayload(UnsafeRawBufferPointer(bytes), into: &writer) {
+                    looks += 1
+                    return looks == 3
+                }
+            }
+            #expect(fault?.message == "given up" && looks == 3 && writer.count == 0)
+        }
+    }
+
     @Test func depthIsBounded() {
         func nested(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
         #expect(payload(of: nested(128)).fault == nil)
