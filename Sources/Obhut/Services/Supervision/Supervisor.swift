@@ -212,9 +212,9 @@ private final class SupervisorState {
     /// Each failure is in the log (F5), with what follows from it.
     private func note(_ child: Int, _ consequence: String) {
         guard let reason = failures[child] else { return }
-        var text = "\(whole(child)) failed \(consequence): \(reason.text)"
-        if let traceback = reason.traceback { text += "\n" + traceback }
-        program.log.write(.error, text)
+        var record = LogRecord(level: .error, message: "\(whole(child)) failed \(consequence): \(reason.text)")
+        record.traceback = reason.traceback
+        program.log.write(record)
     }
 
     private func noteRestart(_ child: Int, _ attempt: Int, _ delay: Int64) {
