@@ -34,7 +34,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, WARM_AT = 1024 * 1024 };
+enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024 };
 
 /* What malloc keeps beside each of its blocks. */
 enum { MALLOC_OVERHEAD = 16 };
@@ -86,7 +86,7 @@ static inline void *take_free(obh_arena *arena, size_t class) {
 void obh_arena_init(obh_arena *arena) {
     memset(arena, 0, sizeof *arena);
     arena->limit = SIZE_MAX;
-    arena->warm_at = WARM_AT;
+    arena->warm_at = SIZE_MAX;
 }
 
 void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed) {
@@ -264,9 +264,7 @@ static inline void *count(obh_vm *vm, void *block, size_t old_size, size_t new_s
         memset((char *)block + old_size, 0, size - old_size);
     }
     if (new_size > old_size) arena->turnover += new_size - old_size;
-    if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) {
-        arena->warm_at = obh_vm_warm_up(vm) ? SIZE_MAX : arena->turnover + WARM_AT;
-    }
+    if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) obh_vm_warm_up(vm);
     arena->used += new_size - old_size;
     if (arena->used > arena->peak) arena->peak = arena->used;
     if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */

@@ -96,7 +96,7 @@ static int run(lua_State *L, lua_State *co, int arguments, int flags) {
     if (obh_passes_on(vm, flags & WAS_EXITING)) {
         close_coroutine(vm, L, co); /* the process unwinds: nobody else will */
         if (obh_must_stop(vm)) obh_stop_here(vm, L);
-        obh_raise_uncatchable(vm, L);
+        obh_raise_uncatchable(L);
     }
     if (!(flags & WRAPPED)) {
         lua_xmove(co, L, 1); /* `co` may be L itself */
@@ -108,7 +108,7 @@ static int run(lua_State *L, lua_State *co, int arguments, int flags) {
     if (left != LUA_OK && left != LUA_YIELD) {
         left = close_coroutine(vm, L, co);
         if (obh_must_stop(vm)) obh_stop_here(vm, L);
-        if (obh_passes_on(vm, flags & WAS_EXITING)) obh_raise_uncatchable(vm, L);
+        if (obh_passes_on(vm, flags & WAS_EXITING)) obh_raise_uncatchable(L);
     }
     lua_xmove(co, L, 1);
     return left == LUA_ERRMEM ? lua_error(L) : raise_from_wrap(L);
@@ -180,7 +180,7 @@ int obh_coroutine_close(lua_State *L) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(vm, L);
+    if (obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(L);
     lua_pushboolean(L, 0);
     lua_xmove(co, L, 1);
     return 2;

@@ -57,8 +57,10 @@ void *obh_arena_allocate(void *vm, void *block, size_t old_size, size_t new_size
 /* Makes a VM in memory that is zeroed: state, globals and the loaded chunk, with no limit yet. The arena has
  * been initialised. 0, or -1 when memory is short. */
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options);
-/* The process allocates much: its collector is to cost less. 0: not now. Legal in the allocator. */
-int obh_vm_warm_up(obh_vm *vm);
+/* The process has allocated as much as arena.warm_at says: its collector is to cost less. Legal in the allocator. */
+void obh_vm_warm_up(obh_vm *vm);
+/* A lua_Alloc on malloc alone, for states that run no process. */
+void *obh_plain_allocate(void *ud, void *block, size_t old_size, size_t new_size);
 
 /* ---- template.c ------------------------------------------------------------------ */
 
@@ -70,7 +72,7 @@ void obh_template_recycle(obh_template *source, obh_vm *vm);
 /* ---- vm.c, again ------------------------------------------------------------------- */
 
 /* Raises the error that no program can catch, because the process is killed or unwinds. The stack may be full. */
-_Noreturn void obh_raise_uncatchable(obh_vm *vm, lua_State *L);
+_Noreturn void obh_raise_uncatchable(lua_State *L);
 /* Arms the hook on L so that it runs before the next instruction. Async-signal-safe, and legal in the allocator. */
 void obh_arm(lua_State *L);
 

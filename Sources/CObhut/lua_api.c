@@ -15,12 +15,10 @@ void obh_lua_pushvalue(lua_State *L, int index) { lua_pushvalue(L, index); }
 void obh_lua_rotate(lua_State *L, int index, int by) { lua_rotate(L, index, by); }
 void obh_lua_insert(lua_State *L, int index) { lua_insert(L, index); }
 void obh_lua_remove(lua_State *L, int index) { lua_remove(L, index); }
-void obh_lua_replace(lua_State *L, int index) { lua_replace(L, index); }
 int obh_lua_checkstack(lua_State *L, int count) { return lua_checkstack(L, count); }
 void obh_lua_xmove(lua_State *from, lua_State *to, int count) { lua_xmove(from, to, count); }
 
 int obh_lua_type(lua_State *L, int index) { return lua_type(L, index); }
-const char *obh_lua_typename(lua_State *L, int type) { return lua_typename(L, type); }
 
 const char *obh_lua_typename_of(lua_State *L, int index) {
     int type = lua_type(L, index);
@@ -59,7 +57,6 @@ void obh_lua_toscalar(lua_State *L, int index, obh_scalar *scalar) { to_scalar(L
 size_t obh_lua_rawlen(lua_State *L, int index) { return lua_rawlen(L, index); }
 int obh_lua_rawequal(lua_State *L, int a, int b) { return lua_rawequal(L, a, b); }
 const void *obh_lua_topointer(lua_State *L, int index) { return lua_topointer(L, index); }
-lua_State *obh_lua_tothread(lua_State *L, int index) { return lua_tothread(L, index); }
 
 void obh_lua_pushnil(lua_State *L) { lua_pushnil(L); }
 void obh_lua_pushboolean(lua_State *L, int value) { lua_pushboolean(L, value); }
@@ -126,6 +123,5 @@ int obh_lua_nextscalars(lua_State *L, int index, int64_t place, obh_scalar *scal
     return read;
 }
 
-int obh_lua_getmetatable(lua_State *L, int index) { return lua_getmetatable(L, index); }
 void obh_lua_getuservalue(lua_State *L, int index, int n) { lua_getiuservalue(L, index, n); }
 void obh_lua_setuservalue(lua_State *L, int index, int n) { lua_setiuservalue(L, index, n); }

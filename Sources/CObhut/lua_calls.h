@@ -10,20 +10,19 @@
 
 #define OBH_LUA_CALLS(X) \
     X(lua_newstate) X(lua_atpanic) X(lua_newthread) X(lua_resetthread) X(lua_absindex) X(lua_gettop) \
-    X(lua_settop) X(lua_pushvalue) X(lua_rotate) X(lua_copy) X(lua_checkstack) X(lua_xmove) X(lua_isstring) \
-    X(lua_isinteger) X(lua_type) X(lua_typename) X(lua_tonumberx) X(lua_tointegerx) X(lua_toboolean) \
-    X(lua_tolstring) X(lua_rawlen) X(lua_touserdata) X(lua_tothread) X(lua_tocfunction) X(lua_topointer) X(lua_rawequal) \
+    X(lua_settop) X(lua_pushvalue) X(lua_rotate) X(lua_copy) X(lua_checkstack) X(lua_xmove) X(lua_isinteger) \
+    X(lua_type) X(lua_typename) X(lua_tonumberx) X(lua_tointegerx) X(lua_toboolean) X(lua_tolstring) \
+    X(lua_rawlen) X(lua_touserdata) X(lua_tothread) X(lua_tocfunction) X(lua_topointer) X(lua_rawequal) \
     X(lua_pushnil) X(lua_pushnumber) X(lua_pushinteger) X(lua_pushlstring) X(lua_pushstring) X(lua_pushfstring) \
     X(lua_pushcclosure) X(lua_pushboolean) X(lua_pushlightuserdata) X(lua_pushthread) X(lua_getfield) \
     X(lua_rawget) X(lua_rawgeti) X(lua_rawgetp) X(lua_createtable) X(lua_newuserdatauv) X(lua_getmetatable) \
     X(lua_getiuservalue) X(lua_setfield) X(lua_rawset) X(lua_rawseti) X(lua_rawsetp) X(lua_setmetatable) \
     X(lua_setiuservalue) X(lua_callk) X(lua_pcallk) X(lua_load) X(lua_dump) X(lua_yieldk) X(lua_resume) \
     X(lua_status) X(lua_isyieldable) X(lua_gc) X(lua_error) X(lua_next) X(lua_concat) X(lua_getstack) \
-    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_getupvalue) X(lua_close) X(lua_version) X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_checkinteger) \
-    X(luaL_checknumber) X(luaL_checklstring) X(luaL_optlstring) X(luaL_argerror) X(luaL_typeerror) \
-    X(luaL_where) X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaL_checkversion_) \
-    X(luaopen_base) X(luaopen_string) X(luaopen_table) X(luaopen_math) X(luaopen_utf8) \
-    X(luaopen_os) X(luaopen_debug)
+    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_getupvalue) X(lua_close) X(lua_version) \
+    X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_optlstring) X(luaL_typeerror) X(luaL_where) \
+    X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaopen_base) X(luaopen_string) X(luaopen_table) \
+    X(luaopen_math) X(luaopen_utf8) X(luaopen_os) X(luaopen_debug)
 
 struct obh_lua {
 #define X(name) __typeof__(&name) name;
@@ -46,7 +45,6 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_copy (obh_lua.lua_copy)
 #define lua_checkstack (obh_lua.lua_checkstack)
 #define lua_xmove (obh_lua.lua_xmove)
-#define lua_isstring (obh_lua.lua_isstring)
 #define lua_isinteger (obh_lua.lua_isinteger)
 #define lua_type (obh_lua.lua_type)
 #define lua_typename (obh_lua.lua_typename)
@@ -106,17 +104,12 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define luaL_checktype (obh_lua.luaL_checktype)
 #define luaL_checkany (obh_lua.luaL_checkany)
 #define luaL_getmetafield (obh_lua.luaL_getmetafield)
-#define luaL_checkinteger (obh_lua.luaL_checkinteger)
-#define luaL_checknumber (obh_lua.luaL_checknumber)
-#define luaL_checklstring (obh_lua.luaL_checklstring)
 #define luaL_optlstring (obh_lua.luaL_optlstring)
-#define luaL_argerror (obh_lua.luaL_argerror)
 #define luaL_typeerror (obh_lua.luaL_typeerror)
 #define luaL_where (obh_lua.luaL_where)
 #define luaL_error (obh_lua.luaL_error)
 #define luaL_tolstring (obh_lua.luaL_tolstring)
 #define luaL_loadbufferx (obh_lua.luaL_loadbufferx)
-#define luaL_checkversion_ (obh_lua.luaL_checkversion_)
 #define luaopen_base (obh_lua.luaopen_base)
 #define luaopen_string (obh_lua.luaopen_string)
 #define luaopen_table (obh_lua.luaopen_table)

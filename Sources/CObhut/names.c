@@ -127,7 +127,7 @@ static void index_catalog(void) {
 
 /* ---- liblua's functions ------------------------------------------------------------------ */
 
-/* liblua has them as values of its libraries only. Each is a function without upvalues, the same in every state. */
+/* liblua has them as values of its libraries only. Each is the same function in every state. */
 static struct {
     const char *event;
     lua_CFunction function;
@@ -136,34 +136,19 @@ static struct {
 enum { ARITHMETIC = sizeof string_arithmetic / sizeof *string_arithmetic };
 lua_CFunction obh_stock_load, obh_stock_os_time, obh_stock_os_date, obh_stock_random, obh_stock_randomseed;
 
-/* The function that the field of the table on top is; NULL if it is none, or one with upvalues. */
-static lua_CFunction stock_function(lua_State *L, const char *field) {
-    lua_getfield(L, -1, field);
+/* The function of C that the field of the table on top is, with its upvalues: none, or (1) a generator of random numbers
+ * alone. NULL if it is anything else. */
+static lua_CFunction stock_function(lua_State *L, const char *field, int upvalues) {
+    int table = lua_gettop(L), found = 0, as_expected = 1;
+    lua_getfield(L, table, field);
     lua_CFunction function = lua_tocfunction(L, -1);
-    if (function && lua_getupvalue(L, -1, 1)) {
-        function = NULL;
+    while (function && lua_getupvalue(L, table + 1, found + 1)) {
+        found++;
+        as_expected = as_expected && lua_type(L, -1) == LUA_TUSERDATA;
         lua_pop(L, 1);
     }
-    lua_pop(L, 1);
-    return function;
-}
-
-/* The same for one that has its generator, and nothing else, as upvalue. */
-static lua_CFunction random_function(lua_State *L, const char *field) {
-    lua_getfield(L, -1, field);
-    lua_CFunction function = lua_tocfunction(L, -1);
-    if (!function || !lua_getupvalue(L, -1, 1)) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    if (lua_type(L, -1) != LUA_TUSERDATA) function = NULL;
-    lua_pop(L, 1);
-    if (lua_getupvalue(L, -1, 2)) {
-        function = NULL;
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return function;
+    lua_settop(L, table);
+    return found == upvalues && as_expected ? function : NULL;
 }
 
 static int collect_stock(lua_State *L) {
@@ -186,17 +171,17 @@ static int collect_stock(lua_State *L) {
         for (int n = 0; n < names->count; n++) {
             struct name *name = &names->first[n];
             if (name->kind != STOCK && name->kind != COMPATIBLE) continue;
-            name->value.function = stock_function(L, name->text);
+            name->value.function = stock_function(L, name->text, 0);
             if (!name->value.function && name->kind == STOCK) *missing = name->text;
         }
-        if (libraries[i].module == obh_module_global && !(obh_stock_load = stock_function(L, "load"))) *missing = "load";
+        if (libraries[i].module == obh_module_global && !(obh_stock_load = stock_function(L, "load", 0))) *missing = "load";
         if (libraries[i].module == obh_module_os) {
-            if (!(obh_stock_os_time = stock_function(L, "time"))) *missing = "os.time";
-            if (!(obh_stock_os_date = stock_function(L, "date"))) *missing = "os.date";
+            if (!(obh_stock_os_time = stock_function(L, "time", 0))) *missing = "os.time";
+            if (!(obh_stock_os_date = stock_function(L, "date", 0))) *missing = "os.date";
         }
         if (libraries[i].module == obh_module_math) {
-            if (!(obh_stock_random = random_function(L, "random"))) *missing = "math.random";
-            if (!(obh_stock_randomseed = random_function(L, "randomseed"))) *missing = "math.randomseed";
+            if (!(obh_stock_random = stock_function(L, "random", 1))) *missing = "math.random";
+            if (!(obh_stock_randomseed = stock_function(L, "randomseed", 1))) *missing = "math.randomseed";
         }
         lua_pop(L, 1);
     }
@@ -206,23 +191,16 @@ static int collect_stock(lua_State *L) {
         return 0;
     }
     for (int i = 0; i < ARITHMETIC; i++) {
-        string_arithmetic[i].function = stock_function(L, string_arithmetic[i].event);
+        string_arithmetic[i].function = stock_function(L, string_arithmetic[i].event, 0);
         if (!string_arithmetic[i].function) *missing = string_arithmetic[i].event;
     }
     return 0;
 }
 
-static void *plain_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
-    (void)ud, (void)old_size;
-    if (new_size) return realloc(block, new_size);
-    free(block);
-    return NULL;
-}
-
 const char *obh_open_names(void) {
     index_catalog();
     const char *missing = NULL;
-    lua_State *L = lua_newstate(plain_allocate, NULL);
+    lua_State *L = lua_newstate(obh_plain_allocate, NULL);
     if (!L) return "memory";
     lua_pushcfunction(L, collect_stock);
     lua_pushlightuserdata(L, &missing);

@@ -16,7 +16,7 @@ static int protected_done(lua_State *L, int status, lua_KContext context) {
     obh_vm *vm = obh_vm_of(L);
     if (OBH_LIKELY(status == LUA_OK || status == LUA_YIELD)) return lua_gettop(L) - (int)(context >> BELOW_SHIFT);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
-    if (obh_passes_on(vm, context & WAS_EXITING)) obh_raise_uncatchable(vm, L);
+    if (obh_passes_on(vm, context & WAS_EXITING)) obh_raise_uncatchable(L);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
@@ -53,7 +53,7 @@ int obh_base_load(lua_State *L) {
     lua_replace(L, 3);
     int results = obh_stock_load(L);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
-    if (lua_isnil(L, -results) && obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(vm, L);
+    if (lua_isnil(L, -results) && obh_passes_on(vm, was_exiting)) obh_raise_uncatchable(L);
     return results;
 }
 

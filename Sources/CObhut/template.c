@@ -1,13 +1,12 @@
 /* A process's VM as a copy of a prepared one (ARCHITECTURE D1).
  *
- * A VM is made once in one piece of memory, the image: obh_vm, globals, the entry's loaded code. To start a
- * process the image is copied, and every word in it that held an address inside the image gets the new place's address. This
- * needs no knowledge of Lua's structures. That a number is taken for an address, or an address for a number, is found out
- * beforehand: the first copy is compared with its original, byte for byte where an address may hide, its code as lua_dump
- * writes it, its tables by all their keys. If they are not alike, the image is made again elsewhere.
+ * A VM is made once in one piece of memory, the image: obh_vm, globals, the entry's loaded code. To start a process the image
+ * is copied, and every word in it that held an address inside the image gets the new place's address. This needs no knowledge
+ * of Lua's structures. That a number is taken for an address, or an address for a number, is found out beforehand: the first
+ * copy is compared with its original, byte for byte where an address may hide, its code as lua_dump writes it, its tables by
+ * all their keys; and collected, which must free nothing. If they are not alike, the image is made again elsewhere.
  *
  * Only what has not run can be copied: a table whose keys are objects is sorted by their addresses. */
-#include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -129,11 +128,6 @@ void obh_template_free(obh_template *source) {
     free(source->moved);
     free(source->image);
     free(source);
-}
-
-size_t obh_template_size(const obh_template *source, size_t *moved) {
-    *moved = source->moved_count;
-    return source->size;
 }
 
 /* ---- Comparing a copy with its original ------------------------------------------------------- */

@@ -99,7 +99,7 @@ static int tried(lua_State *L, int status, lua_KContext context) {
     vm->call_failed = status != LUA_OK && status != LUA_YIELD;
     if (vm->call_failed) {
         if (obh_must_stop(vm)) obh_stop_here(vm, L);
-        if (obh_passes_on(vm, context & 1)) obh_raise_uncatchable(vm, L);
+        if (obh_passes_on(vm, context & 1)) obh_raise_uncatchable(L);
     }
     return continuations[context >> 1](L, LUA_OK, context >> 1);
 }
@@ -148,7 +148,7 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int number) {
     case OBH_EXIT:
         vm->exiting = 1;
         lua_settop(L, 0);
-        obh_raise_uncatchable(vm, L);
+        obh_raise_uncatchable(L);
     default:
         if (code <= OBH_TRY_BASE) {
             lua_KContext context = (lua_KContext)number << 1 | (vm->exiting != 0);

@@ -26,8 +26,7 @@ OBH_JUMPED_OVER_BEGIN
 /* The string that Lua itself raises when memory is short: lua_error knows it by its address and raises a memory error. */
 static const char memory_message[] = "not enough memory";
 
-void obh_raise_uncatchable(obh_vm *vm, lua_State *L) {
-    (void)vm;
+void obh_raise_uncatchable(lua_State *L) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_MEMORY); /* allocates nothing */
     lua_error(L);
     __builtin_unreachable();
@@ -53,7 +52,7 @@ void obh_stop_here(obh_vm *vm, lua_State *L) {
     } else {
         vm->exit_pending = 0;
     }
-    obh_raise_uncatchable(vm, L);
+    obh_raise_uncatchable(L);
 }
 
 int obh_memory_exceeded(obh_vm *vm, lua_State *L) {
@@ -141,15 +140,21 @@ enum { GROWN_STACK = 41, SPARED_STACK = 25 };
  * figures are Lua's). */
 enum { COLD_PAUSE = 105, HOT_PAUSE = 200, COLD_STEP = 400, HOT_STEP = 100 };
 
-int obh_vm_warm_up(obh_vm *vm) {
+/* Bytes that a process allocates until then. */
+enum { COLD_BYTES = 1024 * 1024 };
+
+void obh_vm_warm_up(obh_vm *vm) {
     lua_State *L = vm->main_state;
     int pause = lua_gc(L, LUA_GCSETPAUSE, HOT_PAUSE);
-    if (pause < 0) return 0; /* the collector is at work */
+    if (pause < 0) { /* the collector is at work */
+        vm->arena.warm_at = vm->arena.turnover + COLD_BYTES;
+        return;
+    }
+    vm->arena.warm_at = SIZE_MAX;
     int step = lua_gc(L, LUA_GCSETSTEPMUL, HOT_STEP);
     /* What the program has chosen itself stays (Lua keeps a quarter of these). */
     if (pause / 4 != COLD_PAUSE / 4) lua_gc(L, LUA_GCSETPAUSE, pause);
     if (step / 4 != COLD_STEP / 4) lua_gc(L, LUA_GCSETSTEPMUL, step);
-    return 1;
 }
 
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
@@ -172,6 +177,7 @@ int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
     lua_gc(L, LUA_GCINC, COLD_PAUSE, COLD_STEP, 0);
     lua_checkstack(L, SPARED_STACK - 3);
     lua_gc(L, LUA_GCCOLLECT); /* what it leaves is the size from which the pause counts */
+    vm->arena.warm_at = vm->arena.turnover + COLD_BYTES; /* what the loading took, however much code it is, does not count */
     return 0;
 }
 
@@ -233,7 +239,7 @@ static int write_code(lua_State *L, const void *bytes, size_t size, void *raw) {
     return 0;
 }
 
-static void *plain_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+void *obh_plain_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     (void)ud, (void)old_size;
     if (new_size) return realloc(block, new_size);
     free(block);
@@ -244,7 +250,7 @@ int obh_compile(const char *source, size_t size, const char *chunk_name, void **
                 char *message, size_t message_size) {
     *code = NULL;
     *code_size = 0;
-    lua_State *L = lua_newstate(plain_allocate, NULL);
+    lua_State *L = lua_newstate(obh_plain_allocate, NULL);
     if (!L) {
         snprintf(message, message_size, "%s", memory_message);
         return -1;

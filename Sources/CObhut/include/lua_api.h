@@ -48,13 +48,11 @@ void obh_lua_pushvalue(struct lua_State *L, int index);
 void obh_lua_rotate(struct lua_State *L, int index, int by);
 void obh_lua_insert(struct lua_State *L, int index);
 void obh_lua_remove(struct lua_State *L, int index);
-void obh_lua_replace(struct lua_State *L, int index);
 /* 0 when there is no room for `count` more values. */
 int obh_lua_checkstack(struct lua_State *L, int count);
 void obh_lua_xmove(struct lua_State *from, struct lua_State *to, int count);
 
 int obh_lua_type(struct lua_State *L, int index);
-const char *obh_lua_typename(struct lua_State *L, int type);
 /* As Lua's own messages name the value's type: a metatable's __name, "light userdata", "no value", ... The text lives as
  * long as the value. */
 const char *obh_lua_typename_of(struct lua_State *L, int index);
@@ -80,7 +78,6 @@ const char *obh_lua_tostring(struct lua_State *L, int index, size_t *size);
 size_t obh_lua_rawlen(struct lua_State *L, int index);
 int obh_lua_rawequal(struct lua_State *L, int a, int b);
 const void *obh_lua_topointer(struct lua_State *L, int index);
-struct lua_State *obh_lua_tothread(struct lua_State *L, int index);
 
 void obh_lua_pushnil(struct lua_State *L);
 void obh_lua_pushboolean(struct lua_State *L, int value);
@@ -110,8 +107,6 @@ int obh_lua_next(struct lua_State *L, int index);
 /* Goes on in a walk that expects nothing but scalars at the places 1, 2, ..., from `place` on. Reads as many as `count` and
  * answers how many: less when the walk is over, and its key gone. -1: the next key or value is another. */
 int obh_lua_nextscalars(struct lua_State *L, int index, int64_t place, obh_scalar *scalars, int count);
-/* 1 and the metatable pushed, or 0 and nothing. */
-int obh_lua_getmetatable(struct lua_State *L, int index);
 
 /* Userdata of the types of functions.def. Pushes it; the memory is zeroed and 8-byte aligned. */
 void *obh_lua_newuserdata(struct lua_State *L, int type, size_t size, int user_values);

@@ -193,8 +193,6 @@ obh_template *obh_template_create(const obh_vm_options *options);
 obh_template *obh_template_create_in(const obh_vm_options *options, char *(*take)(void *context, size_t size), void *context);
 /* All its copies have been destroyed. */
 void obh_template_free(obh_template *source);
-/* Bytes of one copy before it runs, and how many words of them are moved addresses; for figures. */
-size_t obh_template_size(const obh_template *source, size_t *moved);
 
 /* The process has come to wait. The first one of a template tells how much memory its kind needs until then: so that the
  * others can have it in one piece, with nothing left over. */

@@ -8,14 +8,24 @@ func forEachPair(
     var reader = PayloadReader(map)
     guard case .map(let count) = reader.next() else { return }
     for _ in 0..<count {
+        guard let (key, value) = reader.nextPair(in: map) else { return }
+        body(key, value)
+    }
+}
+
+extension PayloadReader {
+    /// A string and the value behind it, encoded, of the `bytes` that this reads; nil if something else stands there.
+    mutating func nextPair(
+        in bytes: UnsafeRawBufferPointer
+    ) -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
         let key: UnsafeRawBufferPointer
-        switch reader.next() {
-        case .string(let bytes), .binary(let bytes): key = bytes
-        default: return
+        switch next() {
+        case .string(let text), .binary(let text): key = text
+        default: return nil
         }
-        let start = reader.offset
-        guard reader.skip() else { return }
-        body(key, UnsafeRawBufferPointer(rebasing: map[start..<reader.offset]))
+        let start = offset
+        guard skip() else { return nil }
+        return (key, UnsafeRawBufferPointer(rebasing: bytes[start..<offset]))
     }
 }
 

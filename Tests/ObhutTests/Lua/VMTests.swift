@@ -52,6 +52,22 @@ import Testing
         world.stop()
     }
 
+    /// Collected eagerly until it has allocated a megabyte of its own; how much code was loaded does not count.
+    @Test(arguments: [0, 60_000]) func theCollectorIsLuasOwnForWhoAllocatesMuch_D1(strings: Int) {
+        let code = (0..<strings).map { "'text \($0)'" }.joined(separator: ",")
+        let end = runLua(
+            """
+            local loaded = function() return {\(code)} end
+            return {main = function()
+              local cold = collectgarbage('setpause', 104)
+              for i = 1, 100000 do local garbage = {i} end
+              local hot = collectgarbage('setpause', 200)
+              return cold .. ' ' .. hot
+            end}
+            """)
+        #expect(end == .value("104 200"))
+    }
+
     /// Without a watch, nothing but the lethal signal itself interrupts a process that computes.
     @Test func aLethalSignalInterruptsWhoComputesAtOnce_H2() {
         let world = LuaWorld(interval: nil, watched: false)

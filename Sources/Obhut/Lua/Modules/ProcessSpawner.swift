@@ -129,16 +129,7 @@ private func forEachMessage(
     _ messages: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
 ) {
     var reader = PayloadReader(messages)
-    while !reader.isAtEnd {
-        let topic: UnsafeRawBufferPointer
-        switch reader.next() {
-        case .string(let bytes), .binary(let bytes): topic = bytes
-        default: return
-        }
-        let start = reader.offset
-        guard reader.skip() else { return }
-        body(topic, UnsafeRawBufferPointer(rebasing: messages[start..<reader.offset]))
-    }
+    while !reader.isAtEnd, let (topic, payload) = reader.nextPair(in: messages) { body(topic, payload) }
 }
 
 /// Why the mailbox of a new process has no room for all of them; nil if it has (M5).
