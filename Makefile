@@ -12,7 +12,7 @@ SANITIZE_SCALE ?= 0.1
 INSTRUCTIONS ?= $(shell shuf -i 2-999 -n 1)
 
 # Those that run Lua in simulation.
-LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProgram|SeedPool|BadInput)Tests/
+LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProgram|SeedPool|ChatExample|PipelineExample|BadInput)Tests/
 
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
