@@ -2,8 +2,8 @@
 
 local time, rooms = require("time"), require("rooms")
 
--- self: { nick, room, answer, arrives } (`arrives`: how long after its start) and, if it has them: `says`, a line of it `every` so often; `takes`, the time it needs to
--- answer; `fears`, a word that it does not survive.
+-- self: { nick, room, answer, arrives } (`arrives`: how long after its start) and, if it has them: `says`, a line of it
+-- `every` so often; `takes`, the time it needs to answer; `fears`, a word that it does not survive.
 local function main(self)
     local inbox, events = process.inbox(), process.events()
     assert(process.registry.register("user:" .. self.nick))
