@@ -303,6 +303,25 @@ obhut_status obhut_runtime_read_output(obhut_runtime *runtime, char **text, size
 obhut_status obhut_runtime_read_log(obhut_runtime *runtime, char **text, size_t *length,
                                     obhut_error **error);
 
+/* Forms of obhut_runtime_explain. Text for people, */
+#define OBHUT_EXPLAIN_TEXT 0
+/* with the colours of a terminal; */
+#define OBHUT_EXPLAIN_COLORED 1
+/* one JSON object. */
+#define OBHUT_EXPLAIN_JSON 2
+
+/* What the application that is loaded means, from its configuration alone and whether it
+ * runs or not: order and time of the start, how long each service and child is tried and
+ * what becomes of a failure that does not go away, time of the stop, warnings. `*text` is
+ * owned: obhut_bytes_free; it ends with a newline, and a NUL that `*length` does not count.
+ * `*warnings`, if not NULL, gets their number. The text is for reading and may change; the
+ * fields of the object are in docs/cli.md.
+ * OBHUT_WRONG_STATE: nothing is loaded.
+ * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
+ * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_explain(obhut_runtime *runtime, int32_t format, char **text, size_t *length,
+                                   size_t *warnings, obhut_error **error);
+
 /* Figures of a runtime; see obhut_runtime_counters. */
 typedef struct obhut_counters {
     size_t struct_size;    /* in: sizeof(obhut_counters) of the caller */

@@ -56,6 +56,14 @@ final class Application {
         self.runtime = runtime!
     }
 
+    /// What it means, as `format`, OBHUT_EXPLAIN_…, says, and how many warnings are in that. Before or after the start.
+    func explain(_ format: Int32) throws(LibraryError) -> (text: String, warnings: Int) {
+        var text: UnsafeMutablePointer<CChar>?, length = 0, warnings = 0
+        try attempt { obhut_runtime_explain(runtime, format, &text, &length, &warnings, $0) }
+        defer { obhut_bytes_free(text) }
+        return (String(decoding: UnsafeRawBufferPointer(start: text, count: length), as: UTF8.self), warnings)
+    }
+
     /// `flags`: OBHUT_START_…
     func start(_ flags: UInt32) throws {
         do {

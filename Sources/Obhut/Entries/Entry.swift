@@ -147,6 +147,8 @@ struct ChildEntry: Sendable {
     let shutdown: Int64?
     let readiness: Readiness
     let isSignificant: Bool
+    /// Where it begins in its YAML file; nil of one that stands in none.
+    var position: SourcePosition?
 }
 
 /// When a process counts as ready.

@@ -74,7 +74,8 @@ extension EntryReader {
         return ChildEntry(
             name: name ?? process.name, process: process, host: host, input: input ?? [], count: count,
             restart: restart, stableThreshold: stableThreshold ?? Lifecycle().stableThreshold,
-            startTimeout: startTimeout, shutdown: shutdown, readiness: readiness, isSignificant: isSignificant)
+            startTimeout: startTimeout, shutdown: shutdown, readiness: readiness, isSignificant: isSignificant,
+            position: node.position)
     }
 
     private func readChildName(_ fields: Fields) -> String? {

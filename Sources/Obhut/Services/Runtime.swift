@@ -71,6 +71,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var state = State.created  // guarded by lock
     private var loading = Loading.no  // guarded by lock
     private var startOrder: [Entry] = []  // guarded by lock
+    /// Of what is loaded, for whoever asks what it means.
+    private var application: Application?  // guarded by lock
     private var supervisor: Pid?  // guarded by lock
     /// Of `supervisor`; definitions outlive the processes that run them.
     private var services: ProcessDefinition?  // guarded by lock
@@ -143,10 +145,17 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private func publishLocked(_ application: Application) {
         let directory = Directory(application, scheduler: scheduler, cloning: cloning, log: log)
         loading = .done
+        self.application = application
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
         system.resolveDefinition = { directory.definition($0) }
         system.resolveHost = { directory.hosts[$0] }
+    }
+
+    /// What the application that is loaded means for starts, restarts and stops, whether it runs or not.
+    func explain() throws(Problem) -> Explanation {
+        guard let application = lock.with({ application }) else { throw .wrongState("no application is loaded") }
+        return Explanation(application, directory)
     }
 
     private func inState<Result>(
@@ -282,7 +291,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     // MARK: Stop (V4)
 
     /// What processes that are no service have to end when the runtime stops.
-    private static let remainderTimeout: Int64 = 5_000_000_000
+    static let remainderTimeout: Int64 = 5_000_000_000
     /// How often a stop looks whether another one is in more of a hurry.
     private static let forceLook: Int64 = 50_000_000
 

@@ -93,6 +93,11 @@ import Testing
             let status = obhut_runtime_read_log($0, &text, &length, $1)
             return text == nil && length == 0 ? status : 1
         },
+        reports("obhut_runtime_explain", .runtime) {
+            var text: UnsafeMutablePointer<CChar>? = .init(bitPattern: 1), length = 3, warnings = 3
+            let status = obhut_runtime_explain($0, OBHUT_EXPLAIN_TEXT, &text, &length, &warnings, $1)
+            return text == nil && length == 0 && warnings == 0 ? status : 1
+        },
         reports("obhut_runtime_supervisor", .runtime) {
             var pid: obhut_pid = 7
             let status = obhut_runtime_supervisor($0, &pid, $1)

@@ -192,6 +192,34 @@ import Testing
         #expect(world.runtime.system.aliveCount == 0)
     }
 
+    /// `examples/star/declared`: all begin again with the one in the middle, until the pool gives up, twice.
+    @Test(arguments: seeds) func theExamplesStarRisesAndFalls_V6(seed: UInt64) throws {
+        let world = try ApplicationWorld(
+            Drive(seed: seed), folder: SeedFiles.repository + "/examples/star/declared", services: true)
+        world.advance(to: 60)
+        // Four lives of the parent in each of two of the supervisor, as `obhut explain` says.
+        #expect(world.lines.filter { $0 == "parent started" }.count == 8)
+        for number in 1...10 {
+            #expect(world.lines.filter { $0 == "child \(number) started" }.count == 8)
+            #expect(world.lines.filter { $0 == "child \(number) stopped" }.count == 8)
+        }
+        #expect(world.alive.isEmpty)
+        world.close(timeout: nil)
+    }
+
+    /// `examples/chain/declared`: who stands before the one that fails is not touched.
+    @Test(arguments: seeds) func theExamplesChainBeginsAgainFromTheMiddle_V6(seed: UInt64) throws {
+        let world = try ApplicationWorld(
+            Drive(seed: seed), folder: SeedFiles.repository + "/examples/chain/declared", services: true)
+        world.advance(to: 60)
+        for (name, starts) in ["a": 2, "b": 2, "c": 8, "d": 8, "e": 8] {
+            #expect(world.lines.filter { $0 == "\(name) started" }.count == starts)
+        }
+        #expect(world.lines.filter { $0 == "c stopped" }.isEmpty)
+        #expect(world.alive.isEmpty)
+        world.close(timeout: nil)
+    }
+
     private static func supervisor(_ strategy: String) -> String {
         """
         - name: sup
