@@ -322,7 +322,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Sleeps until there may be something to run. False when the host has stopped.
     func park(_ worker: WorkerPointer) -> Bool {
-        Blocks.trim(worker)
+        Blocks.handIn(worker)
         let index = worker.pointee.index
         let running = lock.with {
             awake.subtract(1, ordering: .sequentiallyConsistent)
