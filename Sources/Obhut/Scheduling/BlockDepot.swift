@@ -8,8 +8,7 @@ import Glibc
 ///
 /// - Blocks are cut from *regions* of 2 MB that begin at a multiple of their size: a block's address tells its region.
 ///   The first bytes of a region, in the place of a block, say how many blocks were cut from it.
-/// - `lock` guards everything; what it guards is done once for a magazine, not for a block, but by threads that
-///   are no workers.
+/// - `lock` guards everything. Workers take it once for a magazine, other threads once for a block.
 /// - A region goes back to the system when all of its blocks are here. Nobody counts that along the way; `trim` does,
 ///   and only when enough blocks have come since it last did: so it costs each block next to nothing. The watch
 ///   trims when all workers sleep, whoever gives a block while there are very many, and the end of a runtime.
@@ -33,7 +32,7 @@ final class BlockDepot: @unchecked Sendable {  // all mutable state is guarded b
     private let lock = Lock()
     private var full: MagazinePointer?  // guarded by lock
     private var fullCount = 0  // guarded by lock
-    /// The only one that is neither full nor empty; nil: none.
+    /// The one that single blocks are put into and taken from, never full; nil: none.
     private var loose: MagazinePointer?  // guarded by lock
     private var empty: MagazinePointer?  // guarded by lock
     private var regions: BlockRegion?  // guarded by lock; the first is the one that is cut from
