@@ -36,10 +36,13 @@ struct AddedChildren {
     /// The next that it comes to.
     fileprivate var cursor: Int?
     fileprivate var sweepOrder = 0
+    /// When they have to be down, if the time of the stop does not suffice for all; else Int64.max.
+    fileprivate var sweepEnd = Int64.max
     /// How many are told to end at a time, and how many have been told and live.
     fileprivate var window = 1
     fileprivate var awaited = 0
-    /// The sum of `shutdown` of those with a process that it has not come to.
+    /// Of those with a process that it has not come to: how many, and the sum of `shutdown`.
+    fileprivate var countLeft = 0
     fileprivate var timeLeft: Int64 = 0
 
     var count: Int { places.count }
@@ -204,21 +207,18 @@ extension Supervision {
             count += 1
             added.timeLeft = min(added.timeLeft + min(added[child].policy.shutdown, .max / 4), .max / 4)
         }
+        added.countLeft = count
         added.window = 1
-        if let share = sweepTime(now), count > 0 {
+        added.sweepEnd = .max
+        let (left, rest) = (max(0, stopLimit - now), Double(plan.tails.max() ?? 0))
+        if stopLimit != .max, count > 0, Double(left) < Double(added.timeLeft) + rest {
+            // In proportion to what the declared ones may take after them.
+            let share = Double(left) * Double(added.timeLeft) / (Double(added.timeLeft) + rest)
+            added.sweepEnd = now + Int64(share)
             let least = min(Double(Supervision.leastShare), Double(added.timeLeft) / Double(count))
-            added.window = share == 0 ? count : max(1, min(count, Int((Double(count) * least / Double(share)).rounded(.up))))
+            added.window = share < 1 ? count : max(1, min(count, Int((Double(count) * least / share).rounded(.up))))
         }
         continueSweep(now)
-    }
-
-    /// What those that it has not come to have together; nil: each all of its `shutdown`.
-    private func sweepTime(_ now: Int64) -> Int64? {
-        guard stopLimit != .max else { return nil }
-        let (left, groups) = (max(0, stopLimit - now), plan.tails.max() ?? 0)
-        let whole = Double(added.timeLeft) + Double(groups)
-        if Double(left) >= whole { return nil }
-        return Int64(Double(left) * Double(added.timeLeft) / max(1, whole))
     }
 
     private mutating func continueSweep(_ now: Int64) {
@@ -231,10 +231,18 @@ extension Supervision {
             }
             let shutdown = min(added[child].policy.shutdown, .max / 4)
             var time = shutdown
-            if let share = sweepTime(now) {
-                let mine = Double(share) * Double(shutdown) / Double(max(1, added.timeLeft)) * Double(added.window)
-                time = max(1, min(shutdown, share, Int64(mine)))
+            if added.sweepEnd != .max {
+                let left = max(1, added.sweepEnd - now)
+                if added.window == 1 {
+                    let mine = Double(left) * Double(shutdown) / Double(max(1, added.timeLeft))
+                    time = max(1, mine < Double(min(shutdown, left)) ? Int64(mine) : min(shutdown, left))
+                } else {
+                    // In so many rounds; those under way are counted, so that the last ones have their share too.
+                    let rounds = (added.countLeft + added.awaited + added.window - 1) / added.window
+                    time = max(1, min(shutdown, left / Int64(max(1, rounds))))
+                }
             }
+            added.countLeft -= 1
             added.timeLeft = max(0, added.timeLeft - shutdown)
             added[child].isAwaited = true
             added.awaited += 1
