@@ -108,6 +108,8 @@ typedef int32_t obhut_status;
 #define OBHUT_MALFORMED (-10)
 /* The system refused something: memory, a thread, a descriptor, liblua. */
 #define OBHUT_SYSTEM (-11)
+/* What was asked for was tried, and failed: the error's text is that of the process. */
+#define OBHUT_FAILED (-12)
 
 typedef struct obhut_error obhut_error;
 
@@ -354,6 +356,14 @@ typedef uint64_t obhut_pid;
  * OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_runtime_supervisor(obhut_runtime *runtime, obhut_pid *pid, obhut_error **error);
 
+/* How the application has failed, as above: the chain of causes (UTF-8, with a NUL that `*length`
+ * does not count). `*text` is owned: obhut_bytes_free; `length` may be NULL. It is known as soon as the
+ * process of obhut_runtime_supervisor is not found any more. OBHUT_NOT_FOUND: it has not failed.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_failure(obhut_runtime *runtime, char **text, size_t *length,
+                                   obhut_error **error);
+
 /* Room for the text of any pid, with its closing NUL. */
 #define OBHUT_PID_TEXT_SIZE 320
 
@@ -394,6 +404,65 @@ obhut_status obhut_cancel(obhut_runtime *runtime, obhut_pid pid, int64_t timeout
 /* Ends `pid` now; it cannot be caught. OBHUT_INVALID_ARGUMENT: it is a port.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_terminate(obhut_runtime *runtime, obhut_pid pid, obhut_error **error);
+
+/* -------------------------------------------------------------------- Supervisors */
+
+/* Children that are added to a supervisor while it runs, and what it has. `supervisor` is the
+ * pid of a process that runs a `supervisor` entry (obhut_runtime_supervisor may be listed and
+ * counted, and its services stopped and started, but takes no children). Each call waits for
+ * the supervisor's answer, at most `timeout` nanoseconds: negative, as long as it takes (a child
+ * is ready within its start_timeout or has failed, and has ended within its shutdown); 0, it is
+ * asked and not waited for. After OBHUT_TIMEOUT what was asked for goes on. Between start and
+ * stop of the runtime; a stop ends the wait with OBHUT_CLOSED. */
+
+/* Adds and starts a child. `specification` (copied) is a MessagePack map with the fields of a
+ * child in YAML but `count`: process, name, host, input, restart, …; bare names are of the
+ * supervisor's namespace. Answers when the child is ready; `pid` may be NULL. A child that ends
+ * before that is dropped: OBHUT_FAILED, its error is the text. OBHUT_INVALID_ARGUMENT: it is
+ * no supervisor, or what is wrong with the specification. OBHUT_NOT_FOUND: the supervisor, or an
+ * entry that the specification names. OBHUT_WRONG_STATE: there is a child of this name already.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_MALFORMED, OBHUT_FAILED,
+ * OBHUT_TIMEOUT, OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_start_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                          const void *specification, size_t length,
+                                          int64_t timeout, obhut_pid *pid, obhut_error **error);
+
+/* Ends a child: it is cancelled, and ended by force after its `shutdown`. Answers when it has
+ * ended. One that was added is then no child any more; one that was declared stays, stopped,
+ * until obhut_supervisor_restart_child. `name` (copied) of one of `count` is "worker#2".
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_TIMEOUT, OBHUT_CLOSED,
+ * OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_stop_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                         const char *name, int64_t timeout, obhut_error **error);
+
+/* Starts a child that has no process: it was stopped, has ended for good, or waits for its next
+ * restart. Answers when it is ready; `pid` may be NULL. OBHUT_WRONG_STATE: it runs.
+ * OBHUT_FAILED: it ended before it was ready.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_FAILED, OBHUT_TIMEOUT,
+ * OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_restart_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                            const char *name, int64_t timeout, obhut_pid *pid,
+                                            obhut_error **error);
+
+/* All children in the order of their start, a MessagePack array of maps: name; pid (extension type 1; missing
+ * without a process); state ("waiting", "starting", "running", "stopping", "backing off",
+ * "ended", "stopped"); process (the id of its entry); restart ("permanent", …); restarts
+ * (how often it was started again after an end of its own); type ("worker", "supervisor", "host"); added (bool).
+ * `*payload` is owned: obhut_bytes_free.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_TIMEOUT, OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_children(obhut_runtime *runtime, obhut_pid supervisor,
+                                       int64_t timeout, void **payload, size_t *length,
+                                       obhut_error **error);
+
+/* How many there are, a MessagePack map: specs (all), active (with a process), supervisors, workers.
+ * `*payload` is owned: obhut_bytes_free.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] as obhut_supervisor_children. Since 0.1. */
+obhut_status obhut_supervisor_count(obhut_runtime *runtime, obhut_pid supervisor, int64_t timeout,
+                                    void **payload, size_t *length, obhut_error **error);
 
 /* -------------------------------------------------------------------------- Ports */
 

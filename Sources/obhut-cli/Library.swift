@@ -77,14 +77,19 @@ final class Application {
         Interruption.wakes(port!)
     }
 
-    /// Whether what started by itself has failed and was given up already; if not, its end will be a message.
-    func watchServices() throws(LibraryError) -> Bool {
+    /// The chain of causes, if what started by itself has failed and was given up already; nil: its end will be a message.
+    func watchServices() throws(LibraryError) -> String? {
         var pid: obhut_pid = 0
         // Of hosts alone there is none.
-        if obhut_runtime_supervisor(runtime, &pid, nil) != OBHUT_OK { return false }
+        if obhut_runtime_supervisor(runtime, &pid, nil) != OBHUT_OK { return nil }
         switch obhut_port_monitor(port, pid, nil) {
-        case OBHUT_OK: return false
-        case OBHUT_NOT_FOUND: return true
+        case OBHUT_OK: return nil
+        case OBHUT_NOT_FOUND:
+            var text: UnsafeMutablePointer<CChar>?
+            // Who was ended by another process has given no cause; the log has it.
+            guard obhut_runtime_failure(runtime, &text, nil, nil) == OBHUT_OK, let text else { return "see the log" }
+            defer { obhut_bytes_free(text) }
+            return String(cString: text)
         case let status: throw LibraryError(status, nil)
         }
     }

@@ -39,7 +39,7 @@ struct RunCommand: ParsableCommand {
         try application.start(OBHUT_START_ALL)
         do {
             // Nobody else knows the command's port.
-            var failure = try application.watchServices() ? "see the log" : nil
+            var failure = try application.watchServices()
             while failure == nil, let message = try application.receive() {
                 defer { obhut_message_free(message) }
                 var (value, length): (UnsafeRawPointer?, Int) = (nil, 0)

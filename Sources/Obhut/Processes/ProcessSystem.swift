@@ -31,6 +31,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// any thread calls them. Whoever sets the first keeps its definitions as long as this lives.
     var resolveDefinition: (_ id: String) -> DefinitionLookup = { _ in .notFound }
     var resolveHost: (_ id: String) -> Host? = { _ in nil }
+    var resolveSupervisor: (_ text: String) -> SupervisorLookup = { .refused(kind: "NOT_FOUND", "supervisor not found: \($0)") }
     var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
     var surroundings = Surroundings()
 
@@ -39,6 +40,12 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         case notFound
         /// The entry is of another kind.
         case notAProcess(kind: String)
+    }
+
+    enum SupervisorLookup {
+        case found(Pid)
+        /// With the kind of an error object.
+        case refused(kind: StaticString, _ text: String)
     }
 
     /// The bounds of a port's mailbox (M5), the defaults of a host's: messages and bytes.
@@ -116,6 +123,29 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
         slot.runnable.wake(serial: pid.serial)
         return .sent
+    }
+
+    /// The same for what the runtime itself has to say to a process that reads it at once (a supervisor): no bound of its
+    /// mailbox refuses it.
+    /// - Returns: false if `pid` has ended or never was.
+    func sendUnbounded(
+        from sender: Pid, to pid: Pid, topic: SupervisionTopic,
+        payload: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), request: UInt64 = 0
+    ) -> Bool {
+        guard pid.node == 0, let slot = table.slot(pid.slot), slot.pointee.runnable.serial == pid.serial else {
+            return false
+        }
+        let signal = SignalPointer.makeMessage(
+            .message, from: sender, topic: topic.bytes, payload: payload, a: request)
+        let charge = signal.charge
+        _ = slot.pointee.load.add(charge)
+        guard slot.pointee.signals.push(signal, serial: pid.serial) else {
+            slot.pointee.load.takeBack(charge)
+            signal.release()
+            return false
+        }
+        slot.runnable.wake(serial: pid.serial)
+        return true
     }
 
     @inline(__always)

@@ -13,7 +13,7 @@ struct Signal {
     enum Kind: UInt8 {
         /// A message: topic and payload; `a` is the request it makes or 0.
         case message
-        /// The answer to request `a`; `b` is 1 if the payload is an error.
+        /// The answer to request `a`; `b` is not 0 if the payload is an error (`ReplyError`).
         case reply
         /// `a`: the sender's serial of the link.
         case link

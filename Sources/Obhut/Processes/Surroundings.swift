@@ -58,6 +58,16 @@ struct LogRecord {
     /// An encoded map with str keys; empty: none.
     var fields: [UInt8] = []
     var traceback: String?
+    /// What the message says already, for machines.
+    var said: Said?
+
+    /// In JSON it stands in the members of these names; text does not repeat it.
+    struct Said {
+        var entry: String?
+        var pid: String?
+        /// As `LogRecord.fields`.
+        var fields: [UInt8]
+    }
 }
 
 /// What `process.with_context` passed down: an encoded map, shared by all who inherit it.

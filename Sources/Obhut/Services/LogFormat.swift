@@ -102,13 +102,14 @@ enum LogFormat: Int32 {
         }
         member("time", time)
         member("level", record.level.text)
-        member("entry", record.entry)
-        member("pid", record.pid)
+        member("entry", record.entry ?? record.said?.entry)
+        member("pid", record.pid ?? record.said?.pid)
         member("logger", record.logger)
         member("message", record.message)
-        if !record.fields.isEmpty {
+        let fields = record.fields.isEmpty ? record.said?.fields ?? [] : record.fields
+        if !fields.isEmpty {
             out.append(contentsOf: ",\"fields\":".utf8)
-            out.append(contentsOf: record.fields.withUnsafeBytes { payloadToJSON($0) }.utf8)
+            out.append(contentsOf: fields.withUnsafeBytes { payloadToJSON($0) }.utf8)
         }
         member("traceback", record.traceback)
         out.append(contentsOf: "}\n".utf8)

@@ -150,6 +150,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         directoryLock.with { loadedDirectory = directory }
         system.resolveDefinition = { directory.definition($0) }
         system.resolveHost = { directory.hosts[$0] }
+        system.resolveSupervisor = { [unowned system] in Supervisor.find($0, in: directory, system) }
     }
 
     /// What the application that is loaded means for starts, restarts and stops, whether it runs or not.
@@ -195,6 +196,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// The process that supervises what started with the runtime, alive or not; nil if there is none.
     var servicesPid: Pid? { lock.with { supervisor } }
+
+    /// How the application has failed; nil: it has not. Known before the process can be missed.
+    var failure: ExitReason? { directory.services?.verdict.reason }
 
     /// Hosts at once, so that whoever has started the runtime can spawn on them; services, and hosts
     /// that need some, by their supervisor.

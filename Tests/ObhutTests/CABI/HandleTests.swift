@@ -103,6 +103,32 @@ import Testing
             let status = obhut_runtime_supervisor($0, &pid, $1)
             return pid == 0 ? status : 1
         },
+        reports("obhut_runtime_failure", .runtime) {
+            var text: UnsafeMutablePointer<CChar>? = .init(bitPattern: 1), length = 3
+            let status = obhut_runtime_failure($0, &text, &length, $1)
+            return text == nil && length == 0 ? status : 1
+        },
+        reports("obhut_supervisor_start_child", .runtime) {
+            var pid: obhut_pid = 7
+            let status = obhut_supervisor_start_child($0, 1, nil, 0, -1, &pid, $1)
+            return pid == 0 ? status : 1
+        },
+        reports("obhut_supervisor_stop_child", .runtime) { obhut_supervisor_stop_child($0, 1, "a", -1, $1) },
+        reports("obhut_supervisor_restart_child", .runtime) {
+            var pid: obhut_pid = 7
+            let status = obhut_supervisor_restart_child($0, 1, "a", -1, &pid, $1)
+            return pid == 0 ? status : 1
+        },
+        reports("obhut_supervisor_children", .runtime) {
+            var payload: UnsafeMutableRawPointer? = .init(bitPattern: 1), length = 3
+            let status = obhut_supervisor_children($0, 1, -1, &payload, &length, $1)
+            return payload == nil && length == 0 ? status : 1
+        },
+        reports("obhut_supervisor_count", .runtime) {
+            var payload: UnsafeMutableRawPointer? = .init(bitPattern: 1), length = 3
+            let status = obhut_supervisor_count($0, 1, -1, &payload, &length, $1)
+            return payload == nil && length == 0 ? status : 1
+        },
         reports("obhut_runtime_counters", .runtime) {
             var counters = obhut_counters()
             counters.struct_size = MemoryLayout<obhut_counters>.size

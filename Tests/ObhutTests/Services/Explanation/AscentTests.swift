@@ -247,7 +247,7 @@ private final class FailingTree {
             guard let parent = node.parent, parent.below[node.child] === node else { return }
             parent.below[node.child] = nil
             parent.supervision.ended(node.child, isFailure ? .failure(isRetryable: true) : .normal, now: now)
-        case .restarting, .abandoned, .givenUp: break
+        case .restarting, .abandoned, .givenUp, .up, .refused, .stopped, .removed: break
         }
     }
 }
