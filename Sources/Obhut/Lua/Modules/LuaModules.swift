@@ -29,6 +29,7 @@ struct LuaModules {
     /// The process is over; nothing of Lua may be touched.
     mutating func destroy() {
         for inquiry in inquiries.values { inquiry.answer?.release() }
+        timers.destroy()
         self = LuaModules()
     }
 }
@@ -158,7 +159,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
 
     /// `duration` nanoseconds from now, on the monotonic clock.
     func deadline(after duration: Int64) -> Int64 {
-        later(process.system.clock.now, (duration, false))
+        later(pointee.vm.withSystem { $0.clock.now }, (duration, false))
     }
 }
 
