@@ -20,7 +20,7 @@ enum {
     ATTEMPTS = 3,
     ROOM = 1024,                      /* what a copy can allocate before it needs memory of its own, as long as nobody has
                                          waited; then, what the first one had needed, */
-    SLACK = 128,                      /* with this much more, */
+    SLACK = 64,                       /* with this much more, */
     MOST_ROOM = 16 * 1024,            /* but at most this */
     RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
 };
