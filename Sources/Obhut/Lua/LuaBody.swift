@@ -38,7 +38,7 @@ enum LuaBody {
         }
         process.pointee.bodyState = UnsafeMutableRawPointer(vm)
         vm.pointee.process = UnsafeMutableRawPointer(process)
-        guard LuaProcess.make(vm: vm, conclude: LuaBody.conclude) != nil else {
+        guard LuaProcess.make(vm: vm) != nil else {
             process.end(memoryExceeded(vm))
             return 1
         }
@@ -76,7 +76,7 @@ enum LuaBody {
     // MARK: - The end (P4)
 
     /// The process ends with this fiber; its values lie on its stack.
-    private static func conclude(_ lua: LuaProcessPointer, _ fiber: FiberPointer) {
+    static func conclude(_ lua: LuaProcessPointer, _ fiber: FiberPointer) {
         let vm = lua.pointee.vm
         let process = ProcessPointer.from(vm.pointee.process.unsafelyUnwrapped)
         let L = fiber.pointee.thread.unsafelyUnwrapped
