@@ -184,7 +184,7 @@ final class TestProcess: @unchecked Sendable {  // `tasks` is guarded by lock, s
                     let pointer = process.pointer!
                     process.end = (pointer.pointee.doom ?? pointer.pointee.outcome).map(End.init)
                     process.pointer = nil
-                }, where: nil))
+                }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 }
@@ -215,8 +215,8 @@ final class World {
         change(&limits)
         host = scheduler.addHost(named: "app:processes", limits: limits)
         host.start()
-        system.abnormalEnd = { [unowned self] process, reason, isSeen in
-            self.abnormalEnds.append((process.pid, reason.text, isSeen))
+        system.abnormalEnd = { [unowned self] process, reason, end in
+            self.abnormalEnds.append((process.pid, reason.text, end.isSeen))
         }
     }
 

@@ -19,7 +19,7 @@ enum Supervisor {
         table.initialize(
             to: obh_body(
                 start: { Supervisor.start(.from($0!)) }, step: { Supervisor.step(.from($0!)) },
-                stop: { Supervisor.stop(.from($0!)) }, where: nil))
+                stop: { Supervisor.stop(.from($0!)) }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 
@@ -52,7 +52,7 @@ enum Supervisor {
 
     private static func stop(_ process: ProcessPointer) {
         guard let raw = process.pointee.bodyState else { return }
-        Unmanaged<SupervisorState>.fromOpaque(raw).takeRetainedValue().endChildren()
+        Unmanaged<SupervisorState>.fromOpaque(raw).takeRetainedValue().end()
         process.pointee.bodyState = nil
     }
 
@@ -85,6 +85,9 @@ private final class SupervisorState {
         let now = process.system.clock.now
         switch signal.pointee.kind {
         case .exit:
+            let ended = signal.pointee.from
+            // What was not settled with what follows from it is settled without.
+            defer { if signal.reason.isAbnormal { program.log.crashes.settle(ended) } }
             guard let child = children.removeValue(forKey: signal.pointee.from) else { return }
             let reason = signal.reason
             var end = Supervision.End.normal
@@ -122,8 +125,9 @@ private final class SupervisorState {
         for action in supervision.takeActions() {
             switch action {
             case .restarting(let child, let attempt, let delay): noteRestart(child, attempt, delay)
-            case .abandoned(let child): note(child, "and is not restarted")
-            case .givenUp(let child, let reason): note(child, "(given up: \(explain(reason)))")
+            case .abandoned(let child): note(child, "and is not restarted", settle(child, .abandoned))
+            case .givenUp(let child, let reason):
+                note(child, "(given up: \(explain(reason)))", settle(child, .givenUp, why: reason.isOfAttempts ? nil : explain(reason)))
             default: pending.append(action)
             }
         }
@@ -188,8 +192,23 @@ private final class SupervisorState {
     }
 
     /// Its owner ends, and there is no time left to ask them.
-    func endChildren() {
+    func end() {
         for pid in pids where pid != .none { _ = process.system.terminate(pid, from: process.pid) }
+        program.log.crashes.settleAll(of: process.pid)
+    }
+
+    /// Completes the report of a child's end with what follows from it.
+    private func settle(
+        _ child: Int, _ outcome: CrashRecord.Decision.Outcome, delay: Int64 = 0, why: String? = nil
+    ) -> CrashRecord? {
+        let (index, number) = supervision.place(of: child)
+        let group = program.groups[index]
+        return program.log.crashes.settle(
+            pids[child],
+            CrashRecord.Decision(
+                outcome: outcome, supervisor: process.pointee.definition?.id ?? "",
+                child: group.isNumbered ? "\(group.name)#\(number + 1)" : group.name,
+                restarts: supervision.attempts(of: child), delay: delay, why: why))
     }
 
     // MARK: What is said of it
@@ -210,17 +229,20 @@ private final class SupervisorState {
     }
 
     /// Each failure is in the log (F5), with what follows from it.
-    private func note(_ child: Int, _ consequence: String) {
+    private func note(_ child: Int, _ consequence: String, _ crash: CrashRecord?) {
         guard let reason = failures[child] else { return }
         var record = LogRecord(level: .error, message: "\(whole(child)) failed \(consequence): \(reason.text)")
         record.traceback = reason.traceback
+        record.essentials = program.log.essentials(of: crash)
         program.log.write(record)
     }
 
     private func noteRestart(_ child: Int, _ attempt: Int, _ delay: Int64) {
         let restart = "restart \(attempt) in \(formatDuration(delay / 1_000_000 * 1_000_000))"
-        if failures[child] != nil {
-            note(child, "(\(restart))")
+        if let reason = failures[child] {
+            // It was ended because it was not ready: the reason is not what it died of.
+            let why = reason.origin == pids[child] && reason.process == .none ? reason.text : nil
+            note(child, "(\(restart))", settle(child, .restart, delay: delay, why: why))
         } else {
             program.log.write(.info, "\(whole(child)) ended (\(restart))")
         }
@@ -230,6 +252,7 @@ private final class SupervisorState {
     /// One that was told to end and failed instead.
     private func noteStopped(_ child: Int, _ reason: ExitReason) {
         guard supervision.state(of: child) == .stopping, reason.isAbnormal else { return }
+        _ = settle(child, .stopped)
         program.log.write(.warning, "\(whole(child)) was to end and failed: \(reason.text)")
         failures[child] = nil
     }
@@ -264,6 +287,11 @@ private final class SupervisorState {
             return .error(cause, after: prefix + ": ", of: process.pid)
         }
     }
+}
+
+extension Supervision.Reason {
+    /// The number of restarts says it.
+    fileprivate var isOfAttempts: Bool { if case .attempts = self { true } else { false } }
 }
 
 extension SupervisorProgram {
