@@ -75,10 +75,10 @@ enum LuaBody {
         _ limit: UnsafeMutablePointer<Int>
     ) {
         guard process.pointee.bodyState != nil else { return }
-        let arena = vm(process).pointee.arena
-        used.pointee = arena.used
-        peak.pointee = max(arena.peak, arena.used)
-        limit.pointee = arena.limit == .max ? 0 : arena.limit
+        let vm = vm(process)
+        used.pointee = vm.pointee.arena.used
+        peak.pointee = max(vm.pointee.arena.peak, vm.pointee.arena.used)
+        limit.pointee = vm.pointee.arena.limit == .max ? 0 : vm.pointee.arena.limit
     }
 
     private static func vm(_ process: ProcessPointer) -> VMPointer {

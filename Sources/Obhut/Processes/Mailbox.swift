@@ -169,6 +169,8 @@ struct Mailbox {
     /// `limit` of them and at the first of each queue, of no more than `mostListeners` listeners.
     /// - Returns: also how many it looked at.
     func oldest(_ limit: Int) -> (signals: [SignalPointer], looked: Int) {
+        // Most processes that die in a cascade have nothing.
+        if arrivals.head == nil && inbox.head == nil && events.head == nil && listeners.isEmpty { return ([], 0) }
         var heads = [arrivals.head, inbox.head, events.head].compactMap { $0 }
         heads += listeners.prefix(Mailbox.mostListeners).compactMap(\.list.head)
         var found: [SignalPointer] = []

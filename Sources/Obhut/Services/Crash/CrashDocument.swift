@@ -190,7 +190,7 @@ extension ExitReason.Kind {
 }
 
 /// The beginning of a text that has at most so many bytes in JSON.
-private func cut(_ text: String, _ limit: Int) -> String {
+func cut(_ text: String, _ limit: Int) -> String {
     func cost(_ byte: UInt8) -> Int {
         switch byte {
         case 0x22, 0x5c, 0x08...0x0a, 0x0c, 0x0d: 2

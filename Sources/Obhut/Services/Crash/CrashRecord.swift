@@ -6,7 +6,7 @@ import Glibc
 /// a fixed number of pids of each relation (and how many there are), refers to what is immutable instead of copying
 /// it, and is turned into text only when somebody wants to read it (`CrashDocument`). A chain of ten thousand
 /// processes dies with ten thousand of these.
-struct CrashRecord {
+final class CrashRecord: @unchecked Sendable {  // `sequence` and `decision` are set before it is published
     struct Message {
         let from: Pid
         let topic: [UInt8]
@@ -18,6 +18,8 @@ struct CrashRecord {
         var isEvent = false
         /// What may be shown of its payload.
         var contents: String?
+
+        fileprivate var heldBytes: Int { 64 + topic.count + (contents?.utf8.count ?? 0) }
     }
 
     /// What the supervisor of the process made of it.
@@ -45,7 +47,7 @@ struct CrashRecord {
         var limit = 0
     }
 
-    /// From 1 in the order in which reports became complete; 0 until then.
+    /// From 1 in the order in which reports became complete; 0 until then. Written once, by who publishes it.
     var sequence: UInt64 = 0
     let pid: Pid
     /// Unretained: definitions outlive the processes that run them. Nil for a port.
@@ -67,10 +69,14 @@ struct CrashRecord {
     var decision: Decision?
     /// How many messages were looked at.
     let looked: Int
+    /// Roughly what it holds, for the bound of the ring.
+    let size: Int
 
     /// What a payload may show; nil: nothing.
     typealias Redaction = (_ entry: String, _ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> String?
 
+    /// Of the object itself, with its lists.
+    private static let ownBytes = 600
     /// Bytes of an error, beyond which only the beginning of its text is kept.
     static let keptError = 8192
 
@@ -89,8 +95,8 @@ struct CrashRecord {
         let entry = definition?.id ?? ""
         func contents(_ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> String? {
             guard limits.contents > 0, payload.count <= limits.contents else { return nil }
-            if let redaction { return redaction(entry, topic, payload) }
-            return payloadToJSON(payload)
+            let text = redaction.map { $0(entry, topic, payload) } ?? .some(payloadToJSON(payload))
+            return text.map { cut($0, CrashMessages.mostContents) }
         }
         let (oldest, looked) =
             limits.waiting > 0 ? process.pointee.mailbox.oldest(limits.waiting) : (signals: [], looked: 0)
@@ -129,12 +135,11 @@ struct CrashRecord {
         } else {
             self.memory = nil
         }
-    }
-
-    /// Roughly what it holds, for the bound of the ring.
-    var size: Int {
-        let messages = (received + waiting).reduce(0) { $0 + 64 + $1.topic.count + ($1.contents?.utf8.count ?? 0) }
-        return MemoryLayout<CrashRecord>.size + reason.heldBytes + messages + names.reduce(0) { $0 + $1.utf8.count }
+        var size = CrashRecord.ownBytes + self.reason.heldBytes
+        for name in names { size += name.utf8.count }
+        for message in received { size += message.heldBytes }
+        for message in waiting { size += message.heldBytes }
+        self.size = size
     }
 }
 

@@ -61,9 +61,9 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     func ended(_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> CrashRecord? {
         guard isWanted else { return nil }
         if reason.kind == .memoryLimit { makeRoom() }
-        var record = CrashRecord(process, reason, end, configuration.redaction)
+        let record = CrashRecord(process, reason, end, configuration.redaction)
         guard record.supervisor != .none else {
-            publish(&record)
+            publish(record)
             return record
         }
         lock.with { open[record.pid] = record }
@@ -89,9 +89,9 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     /// - Returns: the complete report; nil if there is none that is open.
     @discardableResult
     func settle(_ pid: Pid, _ decision: CrashRecord.Decision? = nil) -> CrashRecord? {
-        guard isWanted, var record = lock.with({ open.removeValue(forKey: pid) }) else { return nil }
+        guard isWanted, let record = lock.with({ open.removeValue(forKey: pid) }) else { return nil }
         record.decision = decision
-        publish(&record)
+        publish(record)
         return record
     }
 
@@ -102,43 +102,49 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
         for pid in left.sorted() { settle(pid) }
     }
 
-    private func publish(_ record: inout CrashRecord) {
-        let size = record.size
-        let evicted: [CrashRecord] = lock.with {
+    private func publish(_ record: CrashRecord) {
+        var outgrown: [CrashRecord] = []
+        let evicted: CrashRecord? = lock.with {
             lastSequence += 1
             record.sequence = lastSequence
-            return configuration.count > 0 ? keepLocked(record, size) : []
+            guard configuration.count > 0 else { return nil }
+            let evicted = keepLocked(record)
+            if bytes > configuration.bytes { outgrown = shrinkLocked() }
+            return evicted
         }
         // What they held is given back without the lock.
-        withExtendedLifetime(evicted) {}
+        withExtendedLifetime((evicted, outgrown)) {}
         guard let queue else { return }
         queue.write(CrashDocument(record, in: system).json, level: Log.Level.error.rawValue)
     }
 
-    private func keepLocked(_ record: CrashRecord, _ size: Int) -> [CrashRecord] {
-        var evicted: [CrashRecord] = []
-        bytes += size
+    /// - Returns: the one whose place it takes.
+    private func keepLocked(_ record: CrashRecord) -> CrashRecord? {
+        bytes += record.size
         if ring.count < configuration.count && first == 0 {
             ring.append(record)
-        } else {
-            bytes -= ring[first].size
-            evicted.append(ring[first])
-            ring[first] = record
-            first = (first + 1) % ring.count
+            return nil
         }
-        guard bytes > configuration.bytes, ring.count > 1 else { return evicted }
-        // Rare: large ones. The ring is laid out anew without the oldest.
+        let evicted = ring[first]
+        bytes -= evicted.size
+        ring[first] = record
+        first = (first + 1) % ring.count
+        return evicted
+    }
+
+    /// Rare: some are large. The ring is laid out anew without the oldest; one always stays.
+    private func shrinkLocked() -> [CrashRecord] {
         var ordered = Array(ring[first...] + ring[..<first])
         var dropped = 0
         while bytes > configuration.bytes, dropped < ordered.count - 1 {
             bytes -= ordered[dropped].size
             dropped += 1
         }
-        evicted += ordered[..<dropped]
+        let outgrown = Array(ordered[..<dropped])
         ordered.removeFirst(dropped)
         ring = ordered
         first = 0
-        return evicted
+        return outgrown
     }
 
     // MARK: Reading
