@@ -245,6 +245,44 @@ obhut_status obhut_config_set_seed(obhut_config *config, uint64_t seed);
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_config_set_cloning(obhut_config *config, int32_t enabled);
 
+/* How many crash reports a runtime keeps for obhut_runtime_next_crash: the last `count` (at most
+ * 1,048,576), and of these so many as together take about `bytes` bytes. Default: 256 and
+ * 4 MiB. 0 of either: none.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_crash_reports(obhut_config *config, uint32_t count, size_t bytes);
+
+/* What a crash report says of messages: the headers (topic, sender, size) of the last `received`
+ * that the process took and of the oldest `waiting` in its mailbox, at most 16 of each, and
+ * the contents of payloads of at most `contents` bytes (at most 4,096; 16 KiB in one report).
+ * Default: 0, 8 and 0. With more than 0 received their age is known, too; each message then costs
+ * a look at the clock and a copy of its header.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_crash_messages(obhut_config *config, uint32_t received, uint32_t waiting,
+                                             size_t contents);
+
+/* Says what a crash report may show of the contents of a message: writes UTF-8 text into `text`, which
+ * has room for `size` bytes, and answers how many it wrote; less than 0: nothing is shown.
+ * `entry` is the process's; `topic` (not ended by a NUL) and `payload` (MessagePack) are borrowed for the call. It
+ * is called on the thread of the process that has failed, several at once: it must be quick, and
+ * must not call this library. */
+typedef int64_t (*obhut_crash_redaction_function)(void *user, const char *entry, const char *topic,
+                                                  size_t topic_length, const void *payload, size_t length,
+                                                  char *text, size_t size);
+
+/* What may be shown of contents, where obhut_config_set_crash_messages asks for them; `function`
+ * NULL (the default): the payload as JSON. `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_crash_redaction(obhut_config *config, obhut_crash_redaction_function function,
+                                              void *user, obhut_finalizer finalizer);
+
+/* Takes each crash report as one line of JSON with its line feed (docs/crash-reports.md), as soon as
+ * it is complete; called as an obhut_output_function is, on a thread of its own. Instead of
+ * reports that it did not take in time it gets a line {"missing":count}. `function` NULL (the
+ * default): none. `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_crash_sink(obhut_config *config, obhut_output_function function, void *user,
+                                         obhut_finalizer finalizer);
+
 /* Frees a configuration (taken). Runtimes made with it keep what they need. NULL does nothing.
  * [threads: owner] [blocks: no] Since 0.1. */
 void obhut_config_free(obhut_config *config);
@@ -590,6 +628,51 @@ uint32_t obhut_message_hops(const obhut_message *message);
 /* Frees a message (taken). NULL does nothing.
  * [threads: owner] [blocks: no] Since 0.1. */
 void obhut_message_free(obhut_message *message);
+
+/* ------------------------------------------------------------------ Crash reports */
+
+/* What was known of a process at its abnormal end. There is one for each: an error, the failure of a
+ * linked process, a terminate, a deadline, a limit. docs/crash-reports.md lists what is in it. */
+typedef struct obhut_crash obhut_crash;
+
+/* The oldest report that is kept and has a sequence number above `after`, owned:
+ * obhut_crash_free. OBHUT_NOT_FOUND: there is none. Begin with 0 and go on with the number of the
+ * last one; a gap says that others are kept no more.
+ * The report of a process is there before its end is told to anybody; that of a supervised one
+ * when its supervisor has decided what follows.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_runtime_next_crash(obhut_runtime *runtime, uint64_t after, obhut_crash **crash,
+                                      obhut_error **error);
+
+/* A report from the JSON that obhut_crash_json gave (borrowed), of whatever version, owned:
+ * obhut_crash_free. OBHUT_MALFORMED: it is no JSON, or no crash report.
+ * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_crash_from_json(const char *json, size_t length, obhut_crash **crash,
+                                   obhut_error **error);
+
+/* Its number in its runtime, from 1; 0 if it is no report.
+ * [threads: any] [blocks: no] Since 0.1. */
+uint64_t obhut_crash_sequence(const obhut_crash *crash);
+
+/* The process that has ended; 0 if it is no report.
+ * [threads: any] [blocks: no] Since 0.1. */
+obhut_pid obhut_crash_pid(const obhut_crash *crash);
+
+/* The entry that it ran, "namespace:name", and the text of its error; "" if it is not known.
+ * Borrowed, until the report is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_crash_entry(const obhut_crash *crash);
+const char *obhut_crash_error(const obhut_crash *crash);
+
+/* The whole report: as lines of text for people, and as one line of JSON, both with a line feed at the
+ * end; "" for what is no report. `*length`, if not NULL, gets the length. Borrowed, until the report is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_crash_text(const obhut_crash *crash, size_t *length);
+const char *obhut_crash_json(const obhut_crash *crash, size_t *length);
+
+/* Frees a report (taken). NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_crash_free(obhut_crash *crash);
 
 /* ----------------------------------------------------------------------- Payloads */
 

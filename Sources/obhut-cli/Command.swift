@@ -27,7 +27,9 @@ struct Command: ParsableCommand {
               128+n  ended by signal n
             """,
         version: "obhut \(String(cString: obhut_version()))",
-        subcommands: [RunCommand.self, ExecCommand.self, CheckCommand.self, ExplainCommand.self])
+        subcommands: [
+            RunCommand.self, ExecCommand.self, CheckCommand.self, ExplainCommand.self, CrashesCommand.self,
+        ])
 
     static func main() {
         guard obhut_abi_version() == UInt32(OBHUT_ABI_VERSION) else {

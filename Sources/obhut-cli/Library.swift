@@ -32,7 +32,9 @@ final class Application {
 
     /// Leaves with `misuse` and the list of the folder's faults if it has any.
     /// - Parameter arguments: for the processes that ask for them.
-    init(folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, arguments: [String] = []) throws {
+    init(
+        folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, crashLog: CrashLog? = nil, arguments: [String] = []
+    ) throws {
         let config = obhut_config_new()
         defer { obhut_config_free(config) }
         obhut_config_set_output_sink(
@@ -42,6 +44,7 @@ final class Application {
             config, { _, _, text, count in Output.error.write(UnsafeRawBufferPointer(start: text, count: count)) },
             nil, nil)
         obhut_config_set_log_format(config, logFormat)
+        crashLog?.register(in: config)
         obhut_config_set_input_source(config, { _, buffer, size in standardInput(buffer, size) }, nil, nil)
         environ.withMemoryRebound(to: UnsafePointer<CChar>?.self, capacity: 1) { _ = obhut_config_set_environment(config, $0) }
         withTexts(arguments) { _ = obhut_config_set_arguments(config, $0, arguments.count) }

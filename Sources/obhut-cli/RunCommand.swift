@@ -20,6 +20,7 @@ struct RunCommand: ParsableCommand {
               obhut run              the application in this folder
               obhut run shop
               obhut run --log-format json shop -- --verbose
+              obhut run --crash-log crashes.log shop
             """)
 
     @Argument(help: "The application's folder.", completion: .directory)
@@ -28,12 +29,16 @@ struct RunCommand: ParsableCommand {
     @OptionGroup
     var log: LogOptions
 
+    @OptionGroup
+    var crashes: CrashOptions
+
     @Argument(parsing: .postTerminator, help: ArgumentHelp("What io.args() answers.", valueName: "arg"))
     var arguments: [String] = []
 
     func run() throws {
         Interruption.watch()
-        let application = try Application(folder: dir, logFormat: log.format, arguments: arguments)
+        let application = try Application(
+            folder: dir, logFormat: log.format, crashLog: crashes.open(), arguments: arguments)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_ALL)

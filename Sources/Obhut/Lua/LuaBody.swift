@@ -15,7 +15,8 @@ enum LuaBody {
                 start: { LuaBody.start(.from($0!)) },
                 step: { LuaBody.step(.from($0!)) },
                 stop: { LuaBody.stop(.from($0!)) },
-                where: { process, text, size in obh_vm_where(LuaBody.vm(.from(process!)), text, size) }))
+                where: { process, text, size in obh_vm_where(LuaBody.vm(.from(process!)), text, size) },
+                memory: { process, used, peak, limit in LuaBody.memory(.from(process!), used!, peak!, limit!) }))
         return UnsafePointer(table)
     }()
 
@@ -33,7 +34,7 @@ enum LuaBody {
         options.method = program.methodText
         options.complete_tables = program.hasAllNames ? 1 : 0
         guard let vm = obh_vm_create(&options, program.template.take(options)) else {
-            process.end(.error("not enough memory", of: process.pid))
+            process.end(.error("not enough memory", of: process.pid, kind: .memoryLimit))
             return 1
         }
         process.pointee.bodyState = UnsafeMutableRawPointer(vm)
@@ -67,6 +68,17 @@ enum LuaBody {
         if vm.pointee.host != nil { LuaProcess.destroy(vm.lua) }
         obh_vm_destroy(vm)
         process.pointee.bodyState = nil
+    }
+
+    private static func memory(
+        _ process: ProcessPointer, _ used: UnsafeMutablePointer<Int>, _ peak: UnsafeMutablePointer<Int>,
+        _ limit: UnsafeMutablePointer<Int>
+    ) {
+        guard process.pointee.bodyState != nil else { return }
+        let vm = vm(process)
+        used.pointee = vm.pointee.arena.used
+        peak.pointee = max(vm.pointee.arena.peak, vm.pointee.arena.used)
+        limit.pointee = vm.pointee.arena.limit == .max ? 0 : vm.pointee.arena.limit
     }
 
     private static func vm(_ process: ProcessPointer) -> VMPointer {
@@ -151,7 +163,7 @@ enum LuaBody {
         let limit = vm.pointee.arena.limit
         return .error(
             limit == .max ? "not enough memory" : "memory limit of \(formatByteSize(Int(limit))) exceeded",
-            of: process.pid, traceback: vm.pointee.traceback.map { String(cString: $0) })
+            of: process.pid, traceback: vm.pointee.traceback.map { String(cString: $0) }, kind: .memoryLimit)
     }
 
     // MARK: - The seams (T2)

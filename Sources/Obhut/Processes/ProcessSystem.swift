@@ -23,9 +23,11 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     private let awaitedLevel = Atomic<Int>(-1)
     private var levelWaiters = 0  // guarded by aliveLock
 
-    /// Told of each abnormal end, on the worker of the process that ended; `isSeen` says
-    /// that somebody watches it or is linked to it (F5). Set before the first spawn.
-    var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ isSeen: Bool) -> Void)?
+    /// Told of each abnormal end, on the worker of the process that ended, while its mailbox,
+    /// relations and memory are still there. Set before the first spawn.
+    var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> Void)?
+    /// What is kept of messages for the report of an abnormal end. Set before the first spawn.
+    var crashMessages = CrashMessages()
 
     /// What the ids in `spawn` mean, and where lines of `print` go. Set before the first spawn;
     /// any thread calls them. Whoever sets the first keeps its definitions as long as this lives.
@@ -109,6 +111,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         else { return .notFound }
         let signal = SignalPointer.makeMessage(
             .message, from: sender, topic: topic, payload: payload, a: request)
+        if crashMessages.received > 0 { signal.pointee.sentAt = clock.wall }
         let charge = signal.charge
         let load = slot.pointee.load.add(charge)
         if isOver(load, slot) {

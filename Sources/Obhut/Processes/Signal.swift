@@ -50,7 +50,7 @@ struct Signal {
     /// Order of arrival at the receiver, set when it is drained.
     var sequence: UInt64
     var external: UnsafeMutableRawPointer?
-    /// Nanoseconds since 1970 when it was sent; events only.
+    /// Nanoseconds since 1970 when it was sent; events, and messages if they are remembered (`CrashMessages`).
     var sentAt: Int64
 
     /// Bytes of topic and payload that fit into the block itself.

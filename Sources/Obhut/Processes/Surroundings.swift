@@ -57,6 +57,8 @@ struct LogRecord {
     var logger: String?
     /// An encoded map with str keys; empty: none.
     var fields: [UInt8] = []
+    /// As `fields`, of what the message says in words already, or what only a program looks at: in JSON alone.
+    var essentials: [UInt8] = []
     var traceback: String?
     /// What the message says already, for machines.
     var said: Said?

@@ -18,6 +18,7 @@ struct RuntimeConfiguration {
     /// For `env`.
     var environment: [String: [UInt8]] = [:]
     var preemption = Preemption.signal(number: SIGURG)
+    var crashes = CrashConfiguration()
     /// Nil: from the system.
     var seed: UInt64?
     /// One thread, virtual time, an order given by the seed (T2).
@@ -59,6 +60,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let system: ProcessSystem
     let output: OutputQueue
     let log: Log
+    let crashes: CrashReports
     private let input: InputQueue?
     /// What the host program may name; empty before the load, constant after it.
     var directory: Directory { directoryLock.with { loadedDirectory } }
@@ -96,9 +98,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         signalNumber = scheduler.preemptionSignal
         system = ProcessSystem(scheduler: scheduler)
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
+        crashes = CrashReports(configuration.crashes, system: system, threaded: !configuration.simulated)
+        system.crashMessages = configuration.crashes.messages
         log = Log(
             sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,
-            format: configuration.logFormat)
+            format: configuration.logFormat, crashes: crashes)
         input = configuration.input.map { [unowned system] source in
             // Not called any more after the stop, which closes it.
             InputQueue(source: source, threaded: !configuration.simulated) { request, payload, isError in
@@ -109,8 +113,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             arguments: configuration.arguments, environment: configuration.environment,
             log: { [log] in log.write($0) }, read: input.map { input in { input.ask($0) } })
         system.writeLine = { [output] in output.write($0, level: Log.Level.info.rawValue) }
-        system.abnormalEnd = { [unowned self] process, reason, isSeen in
-            if !isSeen { self.log.died(process, reason) }
+        system.abnormalEnd = { [unowned self] process, reason, end in
+            let crash = self.crashes.ended(process, reason, end)
+            if !end.isSeen { self.log.died(process, reason, crash) }
         }
         scheduler.ticksWereLost = { [unowned self] isAgain in
             let name = "the handler of the preemption signal (\(self.signalNumber))"
@@ -183,6 +188,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             }
             output.start()
             log.queue.start()
+            crashes.queue?.start()
             scheduler.start()
             state = .started
             directory.supervisorHost?.start()
@@ -337,6 +343,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         // Without the lock: a sink may be in the middle of a call that takes it.
         output.close()
         log.close()
+        crashes.queue?.close()
         lock.with { finishLocked() }
     }
 

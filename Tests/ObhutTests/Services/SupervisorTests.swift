@@ -140,7 +140,7 @@ import Testing
         #expect(record["level"] as? String == "error")
         let fields = try #require(record["fields"] as? [String: Any])
         #expect(fields["supervisor"] as? String == "app:sup" && fields["child"] as? String == "fails#1")
-        #expect(fields["reason"] as? String == "boom" && fields["restart"] as? Int == 1 && fields["delay_ms"] as? Int == 250)
+        #expect(fields["reason"] as? String == "boom" && fields["restart"] as? Int == 1 && fields["delay_ns"] as? Int == 250_000_000)
     }
 
     // MARK: Readiness (V2)

@@ -20,7 +20,7 @@ enum Supervisor {
         table.initialize(
             to: obh_body(
                 start: { Supervisor.start(.from($0!)) }, step: { Supervisor.step(.from($0!)) },
-                stop: { Supervisor.stop(.from($0!)) }, where: nil))
+                stop: { Supervisor.stop(.from($0!)) }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 
@@ -60,7 +60,7 @@ enum Supervisor {
     private static func stop(_ process: ProcessPointer) {
         guard let raw = process.pointee.bodyState else { return }
         let state = Unmanaged<SupervisorState>.fromOpaque(raw).takeRetainedValue()
-        state.endChildren()
+        state.end()
         state.program.instances.end(process.pid)
         process.pointee.bodyState = nil
     }
@@ -97,6 +97,9 @@ final class SupervisorState {
         let now = process.system.clock.now
         switch signal.pointee.kind {
         case .exit:
+            let ended = signal.pointee.from
+            // What was not settled with what follows from it is settled without.
+            defer { if signal.reason.isAbnormal { program.log.crashes.settle(ended) } }
             guard let child = children.removeValue(forKey: signal.pointee.from) else { return }
             let reason = signal.reason
             failures[child] = nil
@@ -145,10 +148,11 @@ final class SupervisorState {
         for action in supervision.takeActions() {
             switch action {
             case .restarting(let child, let attempt, let delay): noteRestart(child, attempt, delay)
-            case .abandoned(let child): note(child, "and is not restarted")
-            case .givenUp(let child, let reason): note(child, "(given up: \(explain(reason)))")
+            case .abandoned(let child): note(child, "and is not restarted", settle(child, .abandoned))
+            case .givenUp(let child, let reason):
+                note(child, "(given up: \(explain(reason)))", settle(child, .givenUp, why: reason.isOfAttempts ? nil : explain(reason)))
             case .refused(let child):
-                note(child, "and was not started")
+                note(child, "and was not started", settle(child, .abandoned))
                 answerRefused(child, failures[child])
             default: pending.append(action)
             }
@@ -223,8 +227,20 @@ final class SupervisorState {
     }
 
     /// Its owner ends, and there is no time left to ask them.
-    func endChildren() {
+    func end() {
         for pid in pids where pid != .none { _ = process.system.terminate(pid, from: process.pid) }
+        program.log.crashes.settleAll(of: process.pid)
+    }
+
+    /// Completes the report of a child's end with what follows from it.
+    private func settle(
+        _ child: Int, _ outcome: CrashRecord.Decision.Outcome, delay: Int64 = 0, why: String? = nil
+    ) -> CrashRecord? {
+        program.log.crashes.settle(
+            pids[child],
+            CrashRecord.Decision(
+                outcome: outcome, supervisor: process.pointee.definition?.id ?? "", child: shortName(of: child),
+                restarts: supervision.attempts(of: child), delay: delay, why: why))
     }
 
     // MARK: What is said of it
@@ -250,19 +266,24 @@ final class SupervisorState {
     }
 
     /// Each failure is in the log (F5), with what follows from it.
-    private func note(_ child: Int, _ consequence: String, restart: (number: Int, delay: Int64)? = nil) {
+    private func note(
+        _ child: Int, _ consequence: String, _ crash: CrashRecord?, restart: (number: Int, delay: Int64)? = nil
+    ) {
         guard let reason = failures[child] else { return }
         var record = LogRecord(level: .error, message: "\(whole(child)) failed \(consequence): \(reason.text)")
         record.traceback = reason.traceback
         record.said = said(child, reason, restart)
+        record.essentials = program.log.essentials(of: crash)
         program.log.write(record)
     }
 
     private func noteRestart(_ child: Int, _ attempt: Int, _ delay: Int64) {
         restarts[child, default: 0] += 1
         let text = "restart \(attempt) in \(formatDuration(delay / 1_000_000 * 1_000_000))"
-        if failures[child] != nil {
-            note(child, "(\(text))", restart: (attempt, delay))
+        if let reason = failures[child] {
+            // It was ended because it was not ready: the reason is not what it died of.
+            let why = reason.origin == pids[child] && reason.process == .none ? reason.text : nil
+            note(child, "(\(text))", settle(child, .restart, delay: delay, why: why), restart: (attempt, delay))
         } else {
             var record = LogRecord(level: .info, message: "\(whole(child)) ended (\(text))")
             record.said = said(child, nil, (attempt, delay))
@@ -276,6 +297,7 @@ final class SupervisorState {
         guard supervision.state(of: child) == .stopping, reason.isAbnormal else { return }
         var record = LogRecord(level: .warning, message: "\(whole(child)) was to end and failed: \(reason.text)")
         record.said = said(child, reason, nil)
+        record.essentials = program.log.essentials(of: settle(child, .stopped))
         program.log.write(record)
         failures[child] = nil
     }
@@ -289,8 +311,8 @@ final class SupervisorState {
         writer.writeString("child")
         writer.writeString(shortName(of: child))
         if let restart {
-            writer.writeString("delay_ms")
-            writer.writeInteger(restart.delay / 1_000_000)
+            writer.writeString("delay_ns")
+            writer.writeInteger(restart.delay)
         }
         if let reason {
             writer.writeString("reason")
@@ -337,6 +359,11 @@ final class SupervisorState {
             return .error(cause, after: prefix + ": ", of: process.pid)
         }
     }
+}
+
+extension Supervision.Reason {
+    /// The number of restarts says it.
+    fileprivate var isOfAttempts: Bool { if case .attempts = self { true } else { false } }
 }
 
 extension SupervisorProgram {
