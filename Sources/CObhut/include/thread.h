@@ -26,6 +26,12 @@ int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
  * `huge`: it will be used whole, and may be given as huge pages. munmap frees it. */
 void *obh_map_aligned(size_t size, bool huge);
 
+/* Begins to fetch the two cache lines of a block of 128 bytes, which will be read soon. Any address will do. */
+static inline void obh_prefetch(const void *block) {
+    __builtin_prefetch(block);
+    __builtin_prefetch((const char *)block + 64);
+}
+
 /* Whether this was compiled for the address sanitizer. */
 bool obh_has_address_sanitizer(void);
 

@@ -1,3 +1,5 @@
+import CObhut
+
 /// What has arrived at a process and was not read yet (M3, M4); its owner's alone.
 ///
 /// Draining appends messages and events to one list in order of arrival. They are routed
@@ -151,7 +153,12 @@ struct Mailbox {
     @inline(__always)
     mutating func removeFirst(from queue: Queue) -> SignalPointer? {
         switch queue {
-        case .inbox: return inbox.removeFirst()
+        case .inbox:
+            let signal = inbox.removeFirst()
+            // The next message will be wanted when the program is done with this one. In a long queue it has left
+            // the caches since it was drained.
+            obh_prefetch(inbox.head)
+            return signal
         case .topic(let index): return listeners[index].list.removeFirst()
         case .events:
             guard head(of: .events) != nil else { return nil }

@@ -101,7 +101,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     /// not set to 0: senders who are refused at this moment have added theirs and will
     /// take it back, perhaps in the slot's next life.
     private func bury(_ signal: SignalPointer, in system: ProcessSystem) {
-        pointee.load.remove(signal.charge)
+        pointee.taken.add(signal.charge)
         system.deadLetters.wrappingAdd(1, ordering: .relaxed)
         signal.release()
     }

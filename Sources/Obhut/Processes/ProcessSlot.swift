@@ -91,6 +91,8 @@ struct ProcessSlot: ~Copyable {
     /// Why it has to end now; set by a lethal signal. It runs no more code then (P7).
     var doom: ExitReason? = nil
     var mailbox = Mailbox()
+    /// What was taken from it; others may read it (`loadNow`).
+    let taken = MailboxTaken()
     var relations = Relations()
     /// When the body wants to be woken, Int64.max: not by time. Set by the body's step.
     var wakeAt = Int64.max
@@ -125,6 +127,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     @inline(__always) var pid: Pid { pointee.pid }
     @inline(__always) var system: ProcessSystem { pointee.system }
+    /// What its mailbox holds; any thread.
+    var loadNow: UInt64 { pointee.load.now(pointee.taken) }
     @inline(__always) var isDoomed: Bool { pointee.doom != nil }
 
     /// Its host; a port has none.

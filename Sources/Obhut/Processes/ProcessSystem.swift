@@ -114,7 +114,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         if crashMessages.received > 0 { signal.pointee.sentAt = clock.wall }
         let charge = signal.charge
         let load = slot.pointee.load.add(charge)
-        if isOver(load, slot) {
+        if isOver(load.atMost, slot) && isOver(slot.pointee.load.look(load.sum, slot.pointee.taken), slot) {
             slot.pointee.load.takeBack(charge)
             signal.release()
             return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound

@@ -168,7 +168,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         guard let signal = pointee.mailbox.removeFirst(from: queue) else { return nil }
         switch signal.pointee.kind {
         case .message:
-            pointee.load.remove(signal.charge)
+            pointee.taken.add(signal.charge)
             if system.crashMessages.received > 0 { remember(signal) }
         case .exit:
             if let monitor = pointee.relations.monitors[signal.pointee.from], monitor.exit == signal {

@@ -299,8 +299,8 @@ extension ProcessSystem {
             guard let slot = table.slot(number) else { break }
             let s = slot.pointee.runnable.serial
             if slot.pointee.runnable.phase != .free { continue }
-            if slot.pointee.load.now != 0 {
-                found.append("slot \(number), life \(s): load \(slot.pointee.load.now)")
+            if slot.loadNow != 0 {
+                found.append("slot \(number), life \(s): load \(slot.loadNow)")
             }
             if slot.pointee.mailbox.count != 0 || slot.pointee.mailbox.answers.count != 0 {
                 found.append("slot \(number), life \(s): mailbox")

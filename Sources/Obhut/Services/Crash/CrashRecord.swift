@@ -89,7 +89,7 @@ final class CrashRecord: @unchecked Sendable {  // `sequence` and `decision` are
         uptime = system.clock.now - process.pointee.startedAt
         self.reason = reason.heldBytes > CrashRecord.keptError ? reason.shortened(to: CrashRecord.keptError / 2) : reason
         names = end.names
-        load = process.pointee.load.now
+        load = process.loadNow
 
         let limits = system.crashMessages
         let entry = definition?.id ?? ""
