@@ -12,6 +12,7 @@ it takes part. `obhut.aio` is the same for asyncio.
 from . import aio
 from ._errors import (
     Closed,
+    Failed,
     Forked,
     Interrupted,
     InvalidApplication,
@@ -27,21 +28,27 @@ from ._errors import (
     WrongState,
     text_of as _text_of,
 )
+from ._crash import Crash
 from ._library import LibraryNotFound, c as _c, get_include, get_library_path
 from ._messages import Cancel, Event, Exit, LinkDown, Message
 from ._payload import ErrorValue, Pid
 from ._port import Port
 from ._runtime import Counters, Runtime
+from ._supervisor import Child, Count, Supervisor
 
 __version__ = _text_of(_c.obhut_version())
 
 __all__ = [
     "Cancel",
+    "Child",
     "Closed",
+    "Count",
     "Counters",
+    "Crash",
     "ErrorValue",
     "Event",
     "Exit",
+    "Failed",
     "Forked",
     "Interrupted",
     "InvalidApplication",
@@ -58,6 +65,7 @@ __all__ = [
     "Port",
     "ProcessFailed",
     "Runtime",
+    "Supervisor",
     "SystemFailure",
     "Timeout",
     "WrongState",

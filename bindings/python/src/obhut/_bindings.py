@@ -22,6 +22,7 @@ OBHUT_LIMIT = -8
 OBHUT_INVALID_APPLICATION = -9
 OBHUT_MALFORMED = -10
 OBHUT_SYSTEM = -11
+OBHUT_FAILED = -12
 OBHUT_LOG_DEBUG = 0
 OBHUT_LOG_INFO = 1
 OBHUT_LOG_WARNING = 2
@@ -31,6 +32,9 @@ OBHUT_LOG_FORMAT_COLORED = 1
 OBHUT_LOG_FORMAT_JSON = 2
 OBHUT_START_ALL = 0
 OBHUT_START_HOSTS = 1
+OBHUT_EXPLAIN_TEXT = 0
+OBHUT_EXPLAIN_COLORED = 1
+OBHUT_EXPLAIN_JSON = 2
 OBHUT_PID_TEXT_SIZE = 320
 OBHUT_SPAWN_LINKED = 1
 OBHUT_SPAWN_MONITORED = 2
@@ -56,6 +60,7 @@ obhut_output_function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p,
 obhut_log_function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t)
 obhut_finalizer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 obhut_input_function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+obhut_crash_redaction_function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Bindings:
@@ -83,6 +88,10 @@ class Bindings:
     obhut_config_set_preemption_signal: Callable[..., int]
     obhut_config_set_seed: Callable[..., int]
     obhut_config_set_cloning: Callable[..., int]
+    obhut_config_set_crash_reports: Callable[..., int]
+    obhut_config_set_crash_messages: Callable[..., int]
+    obhut_config_set_crash_redaction: Callable[..., int]
+    obhut_config_set_crash_sink: Callable[..., int]
     obhut_config_free: Callable[..., None]
     obhut_runtime_create: Callable[..., int]
     obhut_runtime_load_folder: Callable[..., int]
@@ -92,14 +101,21 @@ class Bindings:
     obhut_runtime_free: Callable[..., None]
     obhut_runtime_read_output: Callable[..., int]
     obhut_runtime_read_log: Callable[..., int]
+    obhut_runtime_explain: Callable[..., int]
     obhut_runtime_counters: Callable[..., int]
     obhut_runtime_supervisor: Callable[..., int]
+    obhut_runtime_failure: Callable[..., int]
     obhut_pid_text: Callable[..., int]
     obhut_pid_resolve: Callable[..., int]
     obhut_spawn: Callable[..., int]
     obhut_send: Callable[..., int]
     obhut_cancel: Callable[..., int]
     obhut_terminate: Callable[..., int]
+    obhut_supervisor_start_child: Callable[..., int]
+    obhut_supervisor_stop_child: Callable[..., int]
+    obhut_supervisor_restart_child: Callable[..., int]
+    obhut_supervisor_children: Callable[..., int]
+    obhut_supervisor_count: Callable[..., int]
     obhut_port_create: Callable[..., int]
     obhut_port_pid: Callable[..., int]
     obhut_port_spawn: Callable[..., int]
@@ -120,6 +136,15 @@ class Bindings:
     obhut_message_origin: Callable[..., int]
     obhut_message_hops: Callable[..., int]
     obhut_message_free: Callable[..., None]
+    obhut_runtime_next_crash: Callable[..., int]
+    obhut_crash_from_json: Callable[..., int]
+    obhut_crash_sequence: Callable[..., int]
+    obhut_crash_pid: Callable[..., int]
+    obhut_crash_entry: Callable[..., bytes | None]
+    obhut_crash_error: Callable[..., bytes | None]
+    obhut_crash_text: Callable[..., int | None]
+    obhut_crash_json: Callable[..., int | None]
+    obhut_crash_free: Callable[..., None]
     obhut_payload_from_json: Callable[..., int]
     obhut_payload_to_json: Callable[..., int]
     obhut_payload_check: Callable[..., int]
@@ -201,6 +226,37 @@ class Bindings:
             ctypes.c_void_p,
             ctypes.c_int32,
         )
+        self.obhut_config_set_crash_reports = bind(
+            "obhut_config_set_crash_reports",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint32,
+            ctypes.c_size_t,
+        )
+        self.obhut_config_set_crash_messages = bind(
+            "obhut_config_set_crash_messages",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint32,
+            ctypes.c_uint32,
+            ctypes.c_size_t,
+        )
+        self.obhut_config_set_crash_redaction = bind(
+            "obhut_config_set_crash_redaction",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            obhut_crash_redaction_function,
+            ctypes.c_void_p,
+            obhut_finalizer,
+        )
+        self.obhut_config_set_crash_sink = bind(
+            "obhut_config_set_crash_sink",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            obhut_output_function,
+            ctypes.c_void_p,
+            obhut_finalizer,
+        )
         self.obhut_config_free = bind("obhut_config_free", None, ctypes.c_void_p)
         self.obhut_runtime_create = bind(
             "obhut_runtime_create",
@@ -255,6 +311,16 @@ class Bindings:
             ctypes.POINTER(ctypes.c_size_t),
             ctypes.POINTER(ctypes.c_void_p),
         )
+        self.obhut_runtime_explain = bind(
+            "obhut_runtime_explain",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_int32,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_runtime_counters = bind(
             "obhut_runtime_counters",
             ctypes.c_int32,
@@ -267,6 +333,14 @@ class Bindings:
             ctypes.c_int32,
             ctypes.c_void_p,
             ctypes.POINTER(ctypes.c_uint64),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_runtime_failure = bind(
+            "obhut_runtime_failure",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
             ctypes.POINTER(ctypes.c_void_p),
         )
         self.obhut_pid_text = bind(
@@ -320,6 +394,56 @@ class Bindings:
             ctypes.c_int32,
             ctypes.c_void_p,
             ctypes.c_uint64,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_supervisor_start_child = bind(
+            "obhut_supervisor_start_child",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_uint64),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_supervisor_stop_child = bind(
+            "obhut_supervisor_stop_child",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_char_p,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_supervisor_restart_child = bind(
+            "obhut_supervisor_restart_child",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_char_p,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_uint64),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_supervisor_children = bind(
+            "obhut_supervisor_children",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_supervisor_count = bind(
+            "obhut_supervisor_count",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
             ctypes.POINTER(ctypes.c_void_p),
         )
         self.obhut_port_create = bind(
@@ -416,6 +540,39 @@ class Bindings:
         self.obhut_message_origin = bind("obhut_message_origin", ctypes.c_uint64, ctypes.c_void_p)
         self.obhut_message_hops = bind("obhut_message_hops", ctypes.c_uint32, ctypes.c_void_p)
         self.obhut_message_free = bind("obhut_message_free", None, ctypes.c_void_p)
+        self.obhut_runtime_next_crash = bind(
+            "obhut_runtime_next_crash",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_crash_from_json = bind(
+            "obhut_crash_from_json",
+            ctypes.c_int32,
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_crash_sequence = bind("obhut_crash_sequence", ctypes.c_uint64, ctypes.c_void_p)
+        self.obhut_crash_pid = bind("obhut_crash_pid", ctypes.c_uint64, ctypes.c_void_p)
+        self.obhut_crash_entry = bind("obhut_crash_entry", ctypes.c_char_p, ctypes.c_void_p)
+        self.obhut_crash_error = bind("obhut_crash_error", ctypes.c_char_p, ctypes.c_void_p)
+        self.obhut_crash_text = bind(
+            "obhut_crash_text",
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_size_t),
+        )
+        self.obhut_crash_json = bind(
+            "obhut_crash_json",
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_size_t),
+        )
+        self.obhut_crash_free = bind("obhut_crash_free", None, ctypes.c_void_p)
         self.obhut_payload_from_json = bind(
             "obhut_payload_from_json",
             ctypes.c_int32,

@@ -79,6 +79,10 @@ class SystemFailure(ObhutError, OSError):
     """The system refused something: memory, a thread, a descriptor, liblua."""
 
 
+class Failed(ObhutError):
+    """What was asked for was begun and failed, such as the start of a child; the text says why."""
+
+
 class Forked(ObhutError):
     """The runtime belongs to the parent of this process; close it and make another."""
 
@@ -113,6 +117,7 @@ _BY_STATUS: dict[int, type[ObhutError]] = {
     b.OBHUT_INVALID_APPLICATION: InvalidApplication,
     b.OBHUT_MALFORMED: Malformed,
     b.OBHUT_SYSTEM: SystemFailure,
+    b.OBHUT_FAILED: Failed,
 }
 
 

@@ -9,17 +9,19 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _bindings as b
-from . import _callbacks
-from ._errors import Closed, Forked, ObhutError, Timeout, checked, checked_status, taken_bytes, text_of
+from . import _callbacks, _crash
+from ._errors import Closed, Forked, NotFound, ObhutError, Timeout, checked, checked_status, taken_bytes, text_of
 from ._library import c
+from ._crash import Crash
 from ._messages import Exit
 from ._payload import Pid, encode
+from ._supervisor import Supervisor
 from ._time import Seconds, nanoseconds
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ _LOG_FORMATS = {
     "text": b.OBHUT_LOG_FORMAT_TEXT,
     "color": b.OBHUT_LOG_FORMAT_COLORED,
     "json": b.OBHUT_LOG_FORMAT_JSON,
+}
+
+_EXPLAIN_FORMS = {
+    "text": b.OBHUT_EXPLAIN_TEXT,
+    "color": b.OBHUT_EXPLAIN_COLORED,
+    "json": b.OBHUT_EXPLAIN_JSON,
 }
 
 _open: weakref.WeakSet[Runtime] = weakref.WeakSet()
@@ -80,6 +88,7 @@ class Runtime:
         preemption_signal: int | None = None,
         seed: int | None = None,
         cloning: bool = True,
+        crash: Callable[[str], object] | None = None,
     ) -> None:
         """Makes a runtime, and loads an application if one is given.
 
@@ -97,6 +106,8 @@ class Runtime:
             preemption_signal: the signal that interrupts processes which compute; SIGURG by default, 0 for none.
             seed: of what is random; by default from the system.
             cloning: whether processes begin as copies of a prepared VM, which is faster.
+            crash: called with each crash report, a line of JSON, on a thread of the library; `Crash.from_json` reads it.
+                Whether or not, the last ones are kept for `crashes`.
 
         Raises:
             InvalidApplication: the application has faults.
@@ -130,6 +141,9 @@ class Runtime:
             if seed is not None:
                 checked_status(c.obhut_config_set_seed(config, seed))
             checked_status(c.obhut_config_set_cloning(config, int(cloning)))
+            if crash is not None:
+                checked_status(c.obhut_config_set_crash_sink(
+                    config, _callbacks.output, _callbacks.keep(crash), _callbacks.finalizer))
             handle = ctypes.c_void_p()
             checked(c.obhut_runtime_create, config, ctypes.byref(handle))
             self._handle = handle.value
@@ -331,6 +345,11 @@ class Runtime:
         checked(c.obhut_runtime_supervisor, self._using(), ctypes.byref(pid))
         return Pid(pid.value, self.text_of)
 
+    def supervisor_of(self, dest: Dest) -> Supervisor:
+        """A process that runs a `supervisor` entry, to ask for its children and add others. Its pid is in `children` of the
+        supervisor above it; those at the top are children of `Supervisor(runtime, runtime.supervisor)`."""
+        return Supervisor(self, Pid(self._value_of(dest), self.text_of))
+
     def _value_of(self, dest: Dest) -> int:
         return dest.value if isinstance(dest, Pid) else self.resolve(dest).value
 
@@ -355,6 +374,41 @@ class Runtime:
     def read_log(self) -> str:
         """Takes what was logged and not read yet, of the last 1,024 lines, when there is no `log`."""
         return self._read(c.obhut_runtime_read_log)
+
+    def crashes(self, after: int = 0) -> Iterator[Crash]:
+        """The crash reports that are kept, the oldest first: one for each abnormal end.
+
+        Args:
+            after: only those with a higher number.
+        """
+        while True:
+            handle = ctypes.c_void_p()
+            try:
+                checked(c.obhut_runtime_next_crash, self._using(), after, ctypes.byref(handle))
+            except NotFound:
+                return
+            crash = _crash.taken(handle)
+            after = crash.sequence
+            yield crash
+
+    def failure(self) -> str | None:
+        """How the application has failed: the chain of causes; None if it has not."""
+        try:
+            return self._read(c.obhut_runtime_failure)
+        except NotFound:
+            return None
+
+    def explain(self, form: Literal["text", "color", "json"] = "text") -> str:
+        """What the application that is loaded means for starts, restarts and stops, from its configuration alone.
+
+        Raises:
+            WrongState: nothing is loaded.
+        """
+        if form not in _EXPLAIN_FORMS:
+            raise ValueError(f"form is one of {', '.join(_EXPLAIN_FORMS)}, got {form!r}")
+        text, length = ctypes.c_void_p(), ctypes.c_size_t()
+        checked(c.obhut_runtime_explain, self._using(), _EXPLAIN_FORMS[form], ctypes.byref(text), ctypes.byref(length), None)
+        return text_of(taken_bytes(text.value, length.value))
 
     def _read(self, function: Any) -> str:
         text, length = ctypes.c_void_p(), ctypes.c_size_t()
