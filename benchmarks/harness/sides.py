@@ -97,3 +97,11 @@ def compile_driver(source: Path, package: str = "obhut") -> Path:
 def driver(source: Path, *arguments: object, package: str = "obhut") -> Measured:
     """Compiles and runs a C driver."""
     return _run([str(compile_driver(source, package)), *map(str, arguments)])
+
+
+def python(script: Path, *arguments: object) -> Measured:
+    """A script that uses the Python package of this tree and the library that was built."""
+    package = ROOT / "bindings" / "python" / "src"
+    library = ROOT / "build" / "lib" / "libobhut.so.0"
+    return _run(["/usr/bin/python3", str(script), *map(str, arguments)],
+                os.environ | {"PYTHONPATH": str(package), "OBHUT_LIBRARY": str(library), "PYTHONDONTWRITEBYTECODE": "1"})
