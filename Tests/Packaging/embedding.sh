@@ -26,6 +26,19 @@ wrapper_whole() {
     equal "$missing" ""
 }
 
+# The first block of a language in a page.
+block() { awk -v fence='```' -v begin='```'"$1" '$0 == begin && !seen { seen = inside = 1; next } $0 == fence { inside = 0 } inside' "$2"; }
+# The program of docs/cpp.md, with the application of the README.
+documented() {
+    mkdir -p "$work/documented/hello"
+    block yaml README.md >"$work/documented/hello/_index.yaml"
+    block lua README.md >"$work/documented/hello/greeter.lua"
+    block cpp docs/cpp.md >"$work/documented/main.cpp"
+    # shellcheck disable=SC2086,SC2046
+    g++ -std=c++17 $strict "$work/documented/main.cpp" -o "$work/documented/program" $(built --cflags --libs)
+    equal "$(cd "$work/documented" && bare ./program)" 'Hello, C++!'
+}
+
 # --- other readers of the header ---
 
 # Parsers for bindings know neither compilers' extensions nor the system's headers.
@@ -176,6 +189,7 @@ can_hide_swift() {
 embedding_tests() {
     local tool
     check "the C++ header does what it says, with g++ and clang++, every warning an error" wrapper
+    check "the program of docs/cpp.md greets" documented
     check "the C++ header under the address and the undefined-behaviour sanitizer" wrapper_sanitized
     check "the C++ header wraps every function" wrapper_whole
     check "pycparser reads every function of the header" parsed
