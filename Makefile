@@ -14,7 +14,7 @@ SANITIZE_SCALE ?= 0.1
 INSTRUCTIONS ?= $(shell shuf -i 2-999 -n 1)
 
 # Those that run Lua in simulation.
-LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProgram|SeedPool|BadInput)Tests/
+LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProgram|SeedPool|ChatExample|PipelineExample|BadInput)Tests/
 
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
@@ -32,7 +32,7 @@ place    = $(patsubst lib/%,$(LIBDIR)/%,$(1))
 fill     = sed -e 's|@VERSION@|$(VERSION)|; s|@ABI@|$(SOMAJOR)|; s|@UP@|$(1)|'
 UP       = $(shell echo '$(LIBDIR)' | sed 's|[^/][^/]*|..|g')
 
-.PHONY: build deb setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
+.PHONY: build deb setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-guide test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -78,7 +78,7 @@ bench-plots:
 	@benchmarks/run --report
 
 ## test        every test there is
-test: fresh-logs test-layers test-packaging test-command test-sanitized test-interrupted test-uncloned test-swift
+test: fresh-logs test-layers test-packaging test-command test-guide test-sanitized test-interrupted test-uncloned test-swift
 	@scripts/test-summary
 
 # The summary at the end is of this run alone.
@@ -101,6 +101,10 @@ test-packaging: build
 ## test-command  the built command: output, errors, statuses, signals
 test-command: build
 	@Tests/Command/run
+
+## test-guide  what docs/guide shows, done and compared
+test-guide: build
+	@Tests/Guide/run
 
 ## test-interrupted  the tests that run Lua, interrupted at every instruction and then at an interval drawn by chance
 test-interrupted: setup

@@ -108,6 +108,8 @@ typedef int32_t obhut_status;
 #define OBHUT_MALFORMED (-10)
 /* The system refused something: memory, a thread, a descriptor, liblua. */
 #define OBHUT_SYSTEM (-11)
+/* What was asked for was tried, and failed: the error's text is that of the process. */
+#define OBHUT_FAILED (-12)
 
 typedef struct obhut_error obhut_error;
 
@@ -243,6 +245,44 @@ obhut_status obhut_config_set_seed(obhut_config *config, uint64_t seed);
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_config_set_cloning(obhut_config *config, int32_t enabled);
 
+/* How many crash reports a runtime keeps for obhut_runtime_next_crash: the last `count` (at most
+ * 1,048,576), and of these so many as together take about `bytes` bytes. Default: 256 and
+ * 4 MiB. 0 of either: none.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_crash_reports(obhut_config *config, uint32_t count, size_t bytes);
+
+/* What a crash report says of messages: the headers (topic, sender, size) of the last `received`
+ * that the process took and of the oldest `waiting` in its mailbox, at most 16 of each, and
+ * the contents of payloads of at most `contents` bytes (at most 4,096; 16 KiB in one report).
+ * Default: 0, 8 and 0. With more than 0 received their age is known, too; each message then costs
+ * a look at the clock and a copy of its header.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_crash_messages(obhut_config *config, uint32_t received, uint32_t waiting,
+                                             size_t contents);
+
+/* Says what a crash report may show of the contents of a message: writes UTF-8 text into `text`, which
+ * has room for `size` bytes, and answers how many it wrote; less than 0: nothing is shown.
+ * `entry` is the process's; `topic` (not ended by a NUL) and `payload` (MessagePack) are borrowed for the call. It
+ * is called on the thread of the process that has failed, several at once: it must be quick, and
+ * must not call this library. */
+typedef int64_t (*obhut_crash_redaction_function)(void *user, const char *entry, const char *topic,
+                                                  size_t topic_length, const void *payload, size_t length,
+                                                  char *text, size_t size);
+
+/* What may be shown of contents, where obhut_config_set_crash_messages asks for them; `function`
+ * NULL (the default): the payload as JSON. `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_crash_redaction(obhut_config *config, obhut_crash_redaction_function function,
+                                              void *user, obhut_finalizer finalizer);
+
+/* Takes each crash report as one line of JSON with its line feed (docs/crash-reports.md), as soon as
+ * it is complete; called as an obhut_output_function is, on a thread of its own. Instead of
+ * reports that it did not take in time it gets a line {"missing":count}. `function` NULL (the
+ * default): none. `user` is passed on; `finalizer` may be NULL.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_config_set_crash_sink(obhut_config *config, obhut_output_function function, void *user,
+                                         obhut_finalizer finalizer);
+
 /* Frees a configuration (taken). Runtimes made with it keep what they need. NULL does nothing.
  * [threads: owner] [blocks: no] Since 0.1. */
 void obhut_config_free(obhut_config *config);
@@ -303,6 +343,25 @@ obhut_status obhut_runtime_read_output(obhut_runtime *runtime, char **text, size
 obhut_status obhut_runtime_read_log(obhut_runtime *runtime, char **text, size_t *length,
                                     obhut_error **error);
 
+/* Forms of obhut_runtime_explain. Text for people, */
+#define OBHUT_EXPLAIN_TEXT 0
+/* with the colours of a terminal; */
+#define OBHUT_EXPLAIN_COLORED 1
+/* one JSON object. */
+#define OBHUT_EXPLAIN_JSON 2
+
+/* What the application that is loaded means, from its configuration alone and whether it
+ * runs or not: order and time of the start, how long each service and child is tried and
+ * what becomes of a failure that does not go away, time of the stop, warnings. `*text` is
+ * owned: obhut_bytes_free; it ends with a newline, and a NUL that `*length` does not count.
+ * `*warnings`, if not NULL, gets their number. The text is for reading and may change; the
+ * fields of the object are in docs/cli.md.
+ * OBHUT_WRONG_STATE: nothing is loaded.
+ * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
+ * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_explain(obhut_runtime *runtime, int32_t format, char **text, size_t *length,
+                                   size_t *warnings, obhut_error **error);
+
 /* Figures of a runtime; see obhut_runtime_counters. */
 typedef struct obhut_counters {
     size_t struct_size;    /* in: sizeof(obhut_counters) of the caller */
@@ -334,6 +393,14 @@ typedef uint64_t obhut_pid;
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
  * OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_runtime_supervisor(obhut_runtime *runtime, obhut_pid *pid, obhut_error **error);
+
+/* How the application has failed, as above: the chain of causes (UTF-8, with a NUL that `*length`
+ * does not count). `*text` is owned: obhut_bytes_free; `length` may be NULL. It is known as soon as the
+ * process of obhut_runtime_supervisor is not found any more. OBHUT_NOT_FOUND: it has not failed.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_failure(obhut_runtime *runtime, char **text, size_t *length,
+                                   obhut_error **error);
 
 /* Room for the text of any pid, with its closing NUL. */
 #define OBHUT_PID_TEXT_SIZE 320
@@ -375,6 +442,65 @@ obhut_status obhut_cancel(obhut_runtime *runtime, obhut_pid pid, int64_t timeout
 /* Ends `pid` now; it cannot be caught. OBHUT_INVALID_ARGUMENT: it is a port.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_terminate(obhut_runtime *runtime, obhut_pid pid, obhut_error **error);
+
+/* -------------------------------------------------------------------- Supervisors */
+
+/* Children that are added to a supervisor while it runs, and what it has. `supervisor` is the
+ * pid of a process that runs a `supervisor` entry (obhut_runtime_supervisor may be listed and
+ * counted, and its services stopped and started, but takes no children). Each call waits for
+ * the supervisor's answer, at most `timeout` nanoseconds: negative, as long as it takes (a child
+ * is ready within its start_timeout or has failed, and has ended within its shutdown); 0, it is
+ * asked and not waited for. After OBHUT_TIMEOUT what was asked for goes on. Between start and
+ * stop of the runtime; a stop ends the wait with OBHUT_CLOSED. */
+
+/* Adds and starts a child. `specification` (copied) is a MessagePack map with the fields of a
+ * child in YAML but `count`: process, name, host, input, restart, …; bare names are of the
+ * supervisor's namespace. Answers when the child is ready; `pid` may be NULL. A child that ends
+ * before that is dropped: OBHUT_FAILED, its error is the text. OBHUT_INVALID_ARGUMENT: it is
+ * no supervisor, or what is wrong with the specification. OBHUT_NOT_FOUND: the supervisor, or an
+ * entry that the specification names. OBHUT_WRONG_STATE: there is a child of this name already.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_MALFORMED, OBHUT_FAILED,
+ * OBHUT_TIMEOUT, OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_start_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                          const void *specification, size_t length,
+                                          int64_t timeout, obhut_pid *pid, obhut_error **error);
+
+/* Ends a child: it is cancelled, and ended by force after its `shutdown`. Answers when it has
+ * ended. One that was added is then no child any more; one that was declared stays, stopped,
+ * until obhut_supervisor_restart_child. `name` (copied) of one of `count` is "worker#2".
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_TIMEOUT, OBHUT_CLOSED,
+ * OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_stop_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                         const char *name, int64_t timeout, obhut_error **error);
+
+/* Starts a child that has no process: it was stopped, has ended for good, or waits for its next
+ * restart. Answers when it is ready; `pid` may be NULL. OBHUT_WRONG_STATE: it runs.
+ * OBHUT_FAILED: it ended before it was ready.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE, OBHUT_FAILED, OBHUT_TIMEOUT,
+ * OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_restart_child(obhut_runtime *runtime, obhut_pid supervisor,
+                                            const char *name, int64_t timeout, obhut_pid *pid,
+                                            obhut_error **error);
+
+/* All children in the order of their start, a MessagePack array of maps: name; pid (extension type 1; missing
+ * without a process); state ("waiting", "starting", "running", "stopping", "backing off",
+ * "ended", "stopped"); process (the id of its entry); restart ("permanent", …); restarts
+ * (how often it was started again after an end of its own); type ("worker", "supervisor", "host"); added (bool).
+ * `*payload` is owned: obhut_bytes_free.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] OBHUT_INVALID_HANDLE,
+ * OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND, OBHUT_TIMEOUT, OBHUT_CLOSED, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_supervisor_children(obhut_runtime *runtime, obhut_pid supervisor,
+                                       int64_t timeout, void **payload, size_t *length,
+                                       obhut_error **error);
+
+/* How many there are, a MessagePack map: specs (all), active (with a process), supervisors, workers.
+ * `*payload` is owned: obhut_bytes_free.
+ * [threads: any, but not one of the library's] [blocks: up to timeout] as obhut_supervisor_children. Since 0.1. */
+obhut_status obhut_supervisor_count(obhut_runtime *runtime, obhut_pid supervisor, int64_t timeout,
+                                    void **payload, size_t *length, obhut_error **error);
 
 /* -------------------------------------------------------------------------- Ports */
 
@@ -502,6 +628,51 @@ uint32_t obhut_message_hops(const obhut_message *message);
 /* Frees a message (taken). NULL does nothing.
  * [threads: owner] [blocks: no] Since 0.1. */
 void obhut_message_free(obhut_message *message);
+
+/* ------------------------------------------------------------------ Crash reports */
+
+/* What was known of a process at its abnormal end. There is one for each: an error, the failure of a
+ * linked process, a terminate, a deadline, a limit. docs/crash-reports.md lists what is in it. */
+typedef struct obhut_crash obhut_crash;
+
+/* The oldest report that is kept and has a sequence number above `after`, owned:
+ * obhut_crash_free. OBHUT_NOT_FOUND: there is none. Begin with 0 and go on with the number of the
+ * last one; a gap says that others are kept no more.
+ * The report of a process is there before its end is told to anybody; that of a supervised one
+ * when its supervisor has decided what follows.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_runtime_next_crash(obhut_runtime *runtime, uint64_t after, obhut_crash **crash,
+                                      obhut_error **error);
+
+/* A report from the JSON that obhut_crash_json gave (borrowed), of whatever version, owned:
+ * obhut_crash_free. OBHUT_MALFORMED: it is no JSON, or no crash report.
+ * [threads: any] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_crash_from_json(const char *json, size_t length, obhut_crash **crash,
+                                   obhut_error **error);
+
+/* Its number in its runtime, from 1; 0 if it is no report.
+ * [threads: any] [blocks: no] Since 0.1. */
+uint64_t obhut_crash_sequence(const obhut_crash *crash);
+
+/* The process that has ended; 0 if it is no report.
+ * [threads: any] [blocks: no] Since 0.1. */
+obhut_pid obhut_crash_pid(const obhut_crash *crash);
+
+/* The entry that it ran, "namespace:name", and the text of its error; "" if it is not known.
+ * Borrowed, until the report is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_crash_entry(const obhut_crash *crash);
+const char *obhut_crash_error(const obhut_crash *crash);
+
+/* The whole report: as lines of text for people, and as one line of JSON, both with a line feed at the
+ * end; "" for what is no report. `*length`, if not NULL, gets the length. Borrowed, until the report is freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_crash_text(const obhut_crash *crash, size_t *length);
+const char *obhut_crash_json(const obhut_crash *crash, size_t *length);
+
+/* Frees a report (taken). NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_crash_free(obhut_crash *crash);
 
 /* ----------------------------------------------------------------------- Payloads */
 

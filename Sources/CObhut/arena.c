@@ -36,8 +36,8 @@ OBH_JUMPED_OVER_BEGIN
 
 enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024 };
 
-/* What malloc keeps beside each of its blocks. */
-enum { MALLOC_OVERHEAD = 16 };
+/* What malloc keeps beside each of its blocks, which are so much less than a multiple of 16. */
+enum { MALLOC_OVERHEAD = 8 };
 
 struct chunk {
     struct chunk *next;
@@ -113,6 +113,12 @@ void obh_arena_close_free_blocks(obh_arena *arena) {
 void obh_arena_open_memory(void *memory, size_t size) {
     (void)memory, (void)size;
     OPEN_BLOCK(memory, size);
+}
+
+size_t obh_arena_cut_since(const obh_arena *arena, const char *from) {
+    size_t cut = (size_t)((const char *)arena + arena->image - from) - (size_t)(arena->bump_end - arena->bump);
+    for (const struct chunk *chunk = arena->chunks; chunk; chunk = chunk->next) cut += chunk->size - sizeof *chunk;
+    return cut;
 }
 
 void obh_arena_drop(obh_arena *arena) {

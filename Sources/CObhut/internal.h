@@ -44,6 +44,8 @@ void obh_arena_init(obh_arena *arena);
 /* The first `size` bytes after the arena's own are its first chunk; nothing is taken from malloc until they are used up, and
  * nothing at all while `sealed`. They are not the arena's to free. */
 void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed);
+/* The bytes that were cut from its memory since `from`, an address in its first chunk: in use, or free again in pieces. */
+size_t obh_arena_cut_since(const obh_arena *arena, const char *from);
 /* Gives back all that came from malloc. The arena must not be used any more. */
 void obh_arena_drop(obh_arena *arena);
 /* Under AddressSanitizer, and only there: lets nobody touch the free blocks; lets everybody touch all of it. */

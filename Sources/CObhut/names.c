@@ -87,6 +87,7 @@ enum { HASHED = 128, MOST_NAMES = 64 };
 static struct names {
     struct name *first;
     int count;
+    int first_bit; /* of a module: in obh_vm.given */
     uint8_t places[HASHED];
 } names_of[OBH_TABLES];
 
@@ -122,6 +123,9 @@ static void index_catalog(void) {
         unsigned place = place_of(catalog[i].text, catalog[i].length);
         while (names->places[place]) place = (place + 1) % HASHED;
         names->places[place] = (uint8_t)(number + 1);
+    }
+    for (int table = 1; table < obh_module_count; table++) {
+        names_of[table].first_bit = names_of[table - 1].first_bit + names_of[table - 1].count;
     }
 }
 
@@ -212,20 +216,32 @@ const char *obh_open_names(void) {
 /* ---- Giving a name ------------------------------------------------------------------------- */
 
 static inline int is_given(const obh_vm *vm, int table, int number) {
-    return table >= obh_module_count ? 0 : (int)(vm->given[table] >> number & 1);
+    unsigned bit = (unsigned)(names_of[table].first_bit + number);
+    return table >= obh_module_count ? 0 : vm->given[bit / 8] >> bit % 8 & 1;
 }
 
 static inline void set_given(obh_vm *vm, int table, int number) {
-    if (table < obh_module_count) vm->given[table] |= UINT64_C(1) << number;
+    unsigned bit = (unsigned)(names_of[table].first_bit + number);
+    if (table < obh_module_count) vm->given[bit / 8] |= (uint8_t)(1u << bit % 8);
 }
 
-/* Which table the value at `index` is, as long as it is lazy; -1 if none. */
-static int lazy_table(const obh_vm *vm, lua_State *L, int index) {
-    const void *address = lua_topointer(L, index);
+/* A table's place in obh_vm.tables: its distance in words, of which 32 bits are kept, so that a copy of a VM needs no change. */
+static inline uint32_t place_from(const obh_vm *vm, const void *table) {
+    return (uint32_t)(((uintptr_t)table - (uintptr_t)vm) / sizeof(void *));
+}
+
+/* Which table is at that place, as long as it is lazy; -1 if none. */
+static inline int table_at(const obh_vm *vm, uint32_t place) {
     for (int table = 0; table < OBH_TABLES; table++) {
-        if (vm->tables[table] == address) return address ? table : -1;
+        if (vm->tables[table] == place) return place ? table : -1;
     }
     return -1;
+}
+
+/* Which table the value at `index` is, as long as it is lazy; -1 if none. It is known to have the metatable of lazy tables, or
+ * to be no table: of others one might lie 32 GiB away from a lazy one. */
+static int lazy_table(const obh_vm *vm, lua_State *L, int index) {
+    return lua_type(L, index) == LUA_TTABLE ? table_at(vm, place_from(vm, lua_topointer(L, index))) : -1;
 }
 
 /* Sets a name that has not been given in the table at `into`. */
@@ -286,29 +302,39 @@ static int lazy_newindex(lua_State *L) {
     return 0;
 }
 
+/* Puts what has not been given into the table at `index`, an absolute one. */
+static void give_all(obh_vm *vm, lua_State *L, int table, int index) {
+    for (int number = 0; number < names_of[table].count; number++) {
+        if (!is_given(vm, table, number)) give(vm, L, table, number, index);
+    }
+}
+
 void obh_complete(lua_State *L, int index) {
     if (OBH_LIKELY(!lua_getmetatable(L, index))) return;
-    lua_pop(L, 1);
-    if (lua_type(L, index) != LUA_TTABLE) return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_LAZY);
+    int lazy = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (!lazy) return;
     obh_vm *vm = obh_vm_of(L);
     int table = lazy_table(vm, L, index);
     if (table < 0) return;
     index = lua_absindex(L, index);
-    for (int number = 0; number < names_of[table].count; number++) {
-        if (!is_given(vm, table, number)) give(vm, L, table, number, index);
-    }
+    give_all(vm, L, table, index);
     lua_pushnil(L);
     lua_setmetatable(L, index);
-    vm->tables[table] = NULL;
+    vm->tables[table] = 0;
 }
 
 /* ---- Making the tables ---------------------------------------------------------------------- */
 
 /* Makes the table on top lazy. */
 static void make_lazy(obh_vm *vm, lua_State *L, int table) {
+    uint32_t place = place_from(vm, lua_topointer(L, -1));
+    /* Two with one place cannot be told apart: the second one is made complete at once. */
+    if (OBH_UNLIKELY(table_at(vm, place) >= 0)) return give_all(vm, L, table, lua_gettop(L));
     lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_LAZY);
     lua_setmetatable(L, -2);
-    vm->tables[table] = lua_topointer(L, -1);
+    vm->tables[table] = place;
 }
 
 /* Makes the table on top that of a module. */

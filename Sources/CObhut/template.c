@@ -19,8 +19,8 @@ enum {
     LARGEST_IMAGE = 16 * 1024 * 1024, /* of code that large the copying is not the cost that matters */
     ATTEMPTS = 3,
     ROOM = 1024,                      /* what a copy can allocate before it needs memory of its own, as long as nobody has
-                                         waited; then, what the first one had allocated, */
-    SLACK = 256,                      /* with this much more, */
+                                         waited; then, what the first one had needed, */
+    SLACK = 64,                       /* with this much more, */
     MOST_ROOM = 16 * 1024,            /* but at most this */
     RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
 };
@@ -65,10 +65,11 @@ static void *take_block(obh_template *source, size_t *size) {
     return spare ? spare : malloc(*size);
 }
 
-/* Blocks are of a multiple of 16 bytes, so that their end is where the arena knows it. */
+/* Blocks are of a multiple of 8 bytes, so that their end is where the arena knows it. */
 static size_t block_of(const obh_vm *vm) { return (size_t)((const char *)&vm->arena - (const char *)vm) + vm->arena.image; }
 
-static size_t block_size(const obh_template *source, size_t room) { return (source->size + room + 63) / 64 * 64; }
+/* As large as what malloc takes for it anyway: a multiple of 16 without its own 8 bytes. */
+static size_t block_size(const obh_template *source, size_t room) { return (source->size + room + 7) / 16 * 16 + 8; }
 
 obh_vm *obh_template_clone(obh_template *source) {
     size_t size;
@@ -111,8 +112,8 @@ void obh_vm_waits(obh_vm *vm) {
     obh_template *source = vm->source;
     if (OBH_LIKELY(!source || atomic_load_explicit(&source->learned, memory_order_relaxed))) return;
     if (atomic_exchange(&source->learned, 1)) return;
-    const obh_arena *arena = &vm->arena;
-    size_t wanted = BEGIN + arena->used + SLACK, room = wanted > source->size ? wanted - source->size : 0;
+    /* More than what it holds now: of the holes that its image came with, not every one has found a use. */
+    size_t room = obh_arena_cut_since(&vm->arena, (char *)vm + source->size) + SLACK;
     lock(source);
     source->block = block_size(source, room < MOST_ROOM ? room : MOST_ROOM);
     struct spare *spares = source->spares;

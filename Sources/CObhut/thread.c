@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 
 __thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
@@ -55,6 +56,29 @@ int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result) free(start);
     return result;
+}
+
+void *obh_map_aligned(size_t size, bool huge) {
+    /* Twice as much holds an aligned piece for certain; what stands around it goes back. */
+    char *raw = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED) return NULL;
+    char *start = (char *)(((uintptr_t)raw + size - 1) & ~(uintptr_t)(size - 1));
+    if (start > raw) munmap(raw, (size_t)(start - raw));
+    size_t behind = (size_t)(raw + 2 * size - (start + size));
+    if (behind > 0) munmap(start + size, behind);
+    if (huge) madvise(start, size, MADV_HUGEPAGE);
+    return start;
+}
+
+bool obh_has_address_sanitizer(void) {
+#if defined(__SANITIZE_ADDRESS__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
 }
 
 int64_t obh_thread_cpu_time(pthread_t thread) {

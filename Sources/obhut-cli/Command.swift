@@ -3,7 +3,7 @@ import ObhutHeader
 
 /// The `obhut` command: a program that embeds libobhut like any other, through include/obhut.h alone.
 ///
-/// It ends with 0 when all went well, 1 when the process it ran ended abnormally, 2 when it was used wrongly or the
+/// It ends with 0 when all went well, 1 when the process it ran ended abnormally or `explain --strict` warned, 2 when it was used wrongly or the
 /// application has faults, and 128 + n when signal n ended it.
 @main
 struct Command: ParsableCommand {
@@ -16,17 +16,20 @@ struct Command: ParsableCommand {
 
             Examples:
               obhut check shop               report every fault of the application
+              obhut explain shop             what its configuration means
               obhut run shop                 run it until Ctrl-C
               obhut exec shop app:report 7   run one process, print what it returns
 
             Exit status:
               0      all went well
-              1      the process ended abnormally
+              1      the process ended abnormally, or a warning with explain --strict
               2      wrong usage, or an application with faults
               128+n  ended by signal n
             """,
         version: "obhut \(String(cString: obhut_version()))",
-        subcommands: [RunCommand.self, ExecCommand.self, CheckCommand.self])
+        subcommands: [
+            RunCommand.self, ExecCommand.self, CheckCommand.self, ExplainCommand.self, CrashesCommand.self,
+        ])
 
     static func main() {
         guard obhut_abi_version() == UInt32(OBHUT_ABI_VERSION) else {

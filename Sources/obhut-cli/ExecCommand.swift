@@ -6,7 +6,7 @@ struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec",
         abstract: "Run one process of an application and print what it returns.",
-        usage: "obhut exec [--host <ns:name>] [--log-format text|json] [--color auto|always|never] [<dir>] <ns:name> [<arg> ...]",
+        usage: "obhut exec [--host <ns:name>] [--log-format text|json] [--color auto|always|never] [--crash-log <file>] [<dir>] <ns:name> [<arg> ...]",
         discussion: """
             Starts the application's process hosts and nothing else, runs the process, and prints the value it \
             returned as JSON, last and alone on its line. If it ends abnormally, the error goes to standard error \
@@ -30,6 +30,9 @@ struct ExecCommand: ParsableCommand {
 
     @OptionGroup
     var log: LogOptions
+
+    @OptionGroup
+    var crashes: CrashOptions
 
     @Argument(
         help: ArgumentHelp("The application's folder; this one if left out.", valueName: "dir"),
@@ -72,7 +75,8 @@ struct ExecCommand: ParsableCommand {
         let (folder, id, texts) = try operands()
         let arguments = try Arguments(texts)
         Interruption.watch()
-        let application = try Application(folder: folder, logFormat: log.format, arguments: Array(texts))
+        let application = try Application(
+            folder: folder, logFormat: log.format, crashLog: crashes.open(), arguments: Array(texts))
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_HOSTS)
 

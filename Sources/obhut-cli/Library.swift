@@ -32,7 +32,9 @@ final class Application {
 
     /// Leaves with `misuse` and the list of the folder's faults if it has any.
     /// - Parameter arguments: for the processes that ask for them.
-    init(folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, arguments: [String] = []) throws {
+    init(
+        folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, crashLog: CrashLog? = nil, arguments: [String] = []
+    ) throws {
         let config = obhut_config_new()
         defer { obhut_config_free(config) }
         obhut_config_set_output_sink(
@@ -42,6 +44,7 @@ final class Application {
             config, { _, _, text, count in Output.error.write(UnsafeRawBufferPointer(start: text, count: count)) },
             nil, nil)
         obhut_config_set_log_format(config, logFormat)
+        crashLog?.register(in: config)
         obhut_config_set_input_source(config, { _, buffer, size in standardInput(buffer, size) }, nil, nil)
         environ.withMemoryRebound(to: UnsafePointer<CChar>?.self, capacity: 1) { _ = obhut_config_set_environment(config, $0) }
         withTexts(arguments) { _ = obhut_config_set_arguments(config, $0, arguments.count) }
@@ -54,6 +57,14 @@ final class Application {
             throw ExitStatus.misuse
         }
         self.runtime = runtime!
+    }
+
+    /// What it means, as `format`, OBHUT_EXPLAIN_…, says, and how many warnings are in that. Before or after the start.
+    func explain(_ format: Int32) throws(LibraryError) -> (text: String, warnings: Int) {
+        var text: UnsafeMutablePointer<CChar>?, length = 0, warnings = 0
+        try attempt { obhut_runtime_explain(runtime, format, &text, &length, &warnings, $0) }
+        defer { obhut_bytes_free(text) }
+        return (String(decoding: UnsafeRawBufferPointer(start: text, count: length), as: UTF8.self), warnings)
     }
 
     /// `flags`: OBHUT_START_…
@@ -69,14 +80,19 @@ final class Application {
         Interruption.wakes(port!)
     }
 
-    /// Whether what started by itself has failed and was given up already; if not, its end will be a message.
-    func watchServices() throws(LibraryError) -> Bool {
+    /// The chain of causes, if what started by itself has failed and was given up already; nil: its end will be a message.
+    func watchServices() throws(LibraryError) -> String? {
         var pid: obhut_pid = 0
         // Of hosts alone there is none.
-        if obhut_runtime_supervisor(runtime, &pid, nil) != OBHUT_OK { return false }
+        if obhut_runtime_supervisor(runtime, &pid, nil) != OBHUT_OK { return nil }
         switch obhut_port_monitor(port, pid, nil) {
-        case OBHUT_OK: return false
-        case OBHUT_NOT_FOUND: return true
+        case OBHUT_OK: return nil
+        case OBHUT_NOT_FOUND:
+            var text: UnsafeMutablePointer<CChar>?
+            // Who was ended by another process has given no cause; the log has it.
+            guard obhut_runtime_failure(runtime, &text, nil, nil) == OBHUT_OK, let text else { return "see the log" }
+            defer { obhut_bytes_free(text) }
+            return String(cString: text)
         case let status: throw LibraryError(status, nil)
         }
     }

@@ -21,13 +21,18 @@ struct LogOptions: ParsableArguments {
     /// OBHUT_LOG_FORMAT_…
     var format: Int32 {
         if logFormat == .json { return OBHUT_LOG_FORMAT_JSON }
-        let isColored =
-            switch color {
-            case .always: true
-            case .never: false
-            case .auto: isatty(STDERR_FILENO) == 1 && !isSet("NO_COLOR") && !isDumb
-            }
-        return isColored ? OBHUT_LOG_FORMAT_COLORED : OBHUT_LOG_FORMAT_TEXT
+        return color.isOn(STDERR_FILENO) ? OBHUT_LOG_FORMAT_COLORED : OBHUT_LOG_FORMAT_TEXT
+    }
+}
+
+extension LogOptions.Color {
+    /// Whether what goes to this descriptor has colours.
+    func isOn(_ descriptor: Int32) -> Bool {
+        switch self {
+        case .always: true
+        case .never: false
+        case .auto: isatty(descriptor) == 1 && !isSet("NO_COLOR") && !isDumb
+        }
     }
 
     /// As no-color.org has it: set, and not empty.

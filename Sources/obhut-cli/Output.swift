@@ -4,11 +4,11 @@ import Synchronization
 /// A descriptor that several threads write whole pieces of text to.
 ///
 /// Unbuffered: what a process printed is out when `print` returns, whatever ends the command afterwards.
-/// After the first failed write the rest is dropped, and the command is asked to stop: a supervisor whose output
-/// goes nowhere, as in `obhut run | head`, should end like any other program in a pipe.
+/// After the first failed write the rest is dropped. If it was standard output, the command is asked to stop: a
+/// supervisor whose output goes nowhere, as in `obhut run | head`, should end like any other program in a pipe.
 final class Output: Sendable {
-    static let standard = Output(STDOUT_FILENO)
-    static let error = Output(STDERR_FILENO)
+    static let standard = Output(STDOUT_FILENO) { Interruption.outputFailed($0) }
+    static let error = Output(STDERR_FILENO) { _ in }
 
     private struct State {
         var atLineStart = true
@@ -16,9 +16,14 @@ final class Output: Sendable {
     }
 
     private let descriptor: Int32
+    private let whenFailed: @Sendable (_ problem: Int32) -> Void
     private let state = Mutex(State())
 
-    private init(_ descriptor: Int32) { self.descriptor = descriptor }
+    /// - Parameter whenFailed: called once, with the errno of the write that failed.
+    init(_ descriptor: Int32, whenFailed: @escaping @Sendable (_ problem: Int32) -> Void) {
+        self.descriptor = descriptor
+        self.whenFailed = whenFailed
+    }
 
     func write(_ text: String) {
         var text = text
@@ -41,7 +46,7 @@ final class Output: Sendable {
             state.atLineStart = last == UInt8(ascii: "\n")
             return nil
         }
-        if let problem, descriptor == STDOUT_FILENO { Interruption.outputFailed(problem) }
+        if let problem { whenFailed(problem) }
     }
 
     /// Nil, or the errno of the write that failed.

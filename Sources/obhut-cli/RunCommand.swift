@@ -20,6 +20,7 @@ struct RunCommand: ParsableCommand {
               obhut run              the application in this folder
               obhut run shop
               obhut run --log-format json shop -- --verbose
+              obhut run --crash-log crashes.log shop
             """)
 
     @Argument(help: "The application's folder.", completion: .directory)
@@ -28,18 +29,22 @@ struct RunCommand: ParsableCommand {
     @OptionGroup
     var log: LogOptions
 
+    @OptionGroup
+    var crashes: CrashOptions
+
     @Argument(parsing: .postTerminator, help: ArgumentHelp("What io.args() answers.", valueName: "arg"))
     var arguments: [String] = []
 
     func run() throws {
         Interruption.watch()
-        let application = try Application(folder: dir, logFormat: log.format, arguments: arguments)
+        let application = try Application(
+            folder: dir, logFormat: log.format, crashLog: crashes.open(), arguments: arguments)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_ALL)
         do {
             // Nobody else knows the command's port.
-            var failure = try application.watchServices() ? "see the log" : nil
+            var failure = try application.watchServices()
             while failure == nil, let message = try application.receive() {
                 defer { obhut_message_free(message) }
                 var (value, length): (UnsafeRawPointer?, Int) = (nil, 0)

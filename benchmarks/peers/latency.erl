@@ -1,5 +1,6 @@
 -module(latency).
--export([main/1, spinner/1, supervisor/1, worker/1]).
+-behaviour(supervisor).
+-export([main/1, spinner/1, supervisor/1, worker/1, init/1, start_worker/1]).
 
 main(["kill", SpinnersText, KillsText]) ->
     Others = [spawn(latency, spinner, [none]) || _ <- lists:seq(1, bench:int(SpinnersText))],
@@ -12,7 +13,19 @@ main(["restart", RestartsText]) ->
     logger:set_primary_config(level, none),
     spawn(latency, supervisor, [self()]),
     First = receive {running, Pid, _} -> Pid end,
+    bench:report([{restarts, restarts(First, bench:int(RestartsText))}]);
+main(["declared", RestartsText]) ->
+    logger:set_primary_config(level, none),
+    {ok, _} = supervisor:start_link(latency, self()),
+    First = receive {running, Pid, _} -> Pid end,
     bench:report([{restarts, restarts(First, bench:int(RestartsText))}]).
+
+%% OTP's supervisor.
+init(Observer) ->
+    Child = #{id => child, start => {latency, start_worker, [Observer]}},
+    {ok, {#{intensity => 1000000, period => 1}, [Child]}}.
+
+start_worker(Observer) -> {ok, spawn_link(latency, worker, [Observer])}.
 
 %% Who kills and who is killed, each on a scheduler of its own.
 apart(Kills) ->

@@ -39,6 +39,14 @@ static void receive_results(obhut_port *port, long count)
     }
 }
 
+/* A line for each 100,000 more, so that who waits for a million sees that it goes on. */
+static void progress(const char *what, long count, long more)
+{
+    enum { every = 100000 };
+    if (count / every != (count - more) / every)
+        fprintf(stderr, "%ld %s, %.2f GB\n", count, what, (double)resident() / 1e9);
+}
+
 /* Until so many have begun. */
 static void wait_for(obhut_runtime *runtime, long workers)
 {
@@ -80,6 +88,7 @@ int main(int count, char **arguments)
         if ((i + 1) % step) continue;
         /* A process takes its memory when it begins. So the memory is looked at when all have. */
         wait_for(runtime, i + 1);
+        progress("workers", i + 1, step);
         if (resident() > most && i + 1 < workers) workers = i + 1;
     }
     wait_for(runtime, workers);
@@ -90,20 +99,23 @@ int main(int count, char **arguments)
     /* One message to each, and its answer, before the next: nothing piles up. In portions, because all of a million
      * would answer at once. */
     enum { portion = 20000 };
+    long answered = 0;
     for (long round = 0; round < messages; round++)
         for (long first = 0; first < workers; first += portion) {
             long last = first + portion < workers ? first + portion : workers;
             for (long i = first; i < last; i++) send_work(port, pids[i]);
             receive_results(port, last - first);
+            answered += last - first;
+            progress("answers", answered, last - first);
         }
     int64_t used = resident();
 
     obhut_counters counters = OBHUT_COUNTERS_INIT;
     must(obhut_runtime_counters(runtime, &counters, &error), error);
     if ((long)counters.processes < workers) fail("not all workers are alive");
-    printf("{\"idle\": %.1f, \"used\": %.1f, \"spawn\": %.1f, \"alive\": %ld}\n", (double)(idle - empty) / (double)workers,
+    printf("{\"idle\": %.1f, \"used\": %.1f, \"spawn\": %.1f, \"alive\": %ld, \"answered\": %ld}\n", (double)(idle - empty) / (double)workers,
            (double)(used - empty) / (double)workers, (double)(spawned - start) / (double)workers,
-           (long)counters.processes);
+           (long)counters.processes, answered);
     fflush(stdout);
     /* The end of a million is not what is measured. */
     _exit(0);

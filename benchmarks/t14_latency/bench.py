@@ -6,7 +6,8 @@ victim never runs at that moment, because who kills it does. So there is a secon
 on another worker than the one of who kills it, and has to be interrupted.
 
 The restart: a supervisor, written by hand on both sides, is linked to a worker and starts it again when it fails. The
-sample is from just before the worker's error to the first line of the next one's `main`.
+sample is from just before the worker's error to the first line of the next one's `main`. The same again with a
+supervisor that is declared: a `supervisor` entry, and OTP's `supervisor`.
 """
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def benches(options: Options) -> list[Bench]:
                 "erlang": lambda: erlang("latency", "restart", restarts),
             },
             figures=[Figure(f"T14.restart.{key}", f"crash of a worker until its successor runs, {name}", "µs",
+                            ("ours", "restarts"), reported(), ("erlang", "restarts"), percentile=percent, scale=1e-3)
+                     for key, name, percent in PERCENTILES],
+        ),
+        Bench(
+            id="T14",
+            title=f"{restarts:,} restarts by a declared supervisor",
+            sides={
+                "ours": lambda: obhut_exec(HERE, "latency:declared", restarts, host="latency:all"),
+                "erlang": lambda: erlang("latency", "declared", restarts),
+            },
+            figures=[Figure(f"T14.declared.{key}", f"crash of a declared child until its successor runs, {name}", "µs",
                             ("ours", "restarts"), reported(), ("erlang", "restarts"), percentile=percent, scale=1e-3)
                      for key, name, percent in PERCENTILES],
         ),

@@ -29,6 +29,9 @@ typedef struct obh_body {
      * `size` bytes with a NUL; answers the length, 0 if it cannot be told. Called inside
      * a step, perhaps from the preemption signal's handler: allocates nothing. */
     size_t (*where)(void *process, char *text, size_t size);
+    /* What memory it has, in bytes, for people: what it holds, the most that it held, and its limit, 0 for none.
+     * Called by its owner between `start` and `stop`; all are 0 before. NULL: it has none of its own. */
+    void (*memory)(void *process, size_t *used, size_t *peak, size_t *limit);
 } obh_body;
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The WorkerCore of this thread, NULL on a thread that is no worker.
@@ -20,6 +21,19 @@ static inline void obh_set_current_worker(void *worker) { obh_thread_worker = wo
  * Answers 0 or an errno. */
 int obh_thread_start(pthread_t *thread, const char *name, int preemption_signal,
                      void *(*body)(void *), void *argument);
+
+/* Memory of `size` bytes, a power of two, that begins at a multiple of it and is all zero; NULL when there is none.
+ * `huge`: it will be used whole, and may be given as huge pages. munmap frees it. */
+void *obh_map_aligned(size_t size, bool huge);
+
+/* Begins to fetch the two cache lines of a block of 128 bytes, which will be read soon. Any address will do. */
+static inline void obh_prefetch(const void *block) {
+    __builtin_prefetch(block);
+    __builtin_prefetch((const char *)block + 64);
+}
+
+/* Whether this was compiled for the address sanitizer. */
+bool obh_has_address_sanitizer(void);
 
 /* CPU time that `thread` has used, in nanoseconds; -1 when it cannot be told. */
 int64_t obh_thread_cpu_time(pthread_t thread);

@@ -33,7 +33,22 @@ enum {
 #define OBH_COLLECTED_TYPE(type, lua) +1
 #include "functions.def"
     ,
-    OBH_TABLES = obh_counted_modules + obh_counted_types
+    OBH_TABLES = obh_counted_modules + obh_counted_types,
+    obh_counted_names = 0
+#define OBH_TABLE(module, lua, other) +1
+#define OBH_STOCK(module, lua) +1
+#define OBH_COMPATIBLE(module, lua) +1
+#define OBH_RANDOM(module, lua, own) +1
+#define OBH_OWN(module, lua, own) +1
+#define OBH_FUNCTION(module, lua, name) +1
+#define OBH_TEXTUAL(module, lua, name) +1
+#define OBH_BLOCKING(module, lua, name) +1
+#define OBH_ALIAS(module, lua, name) +1
+#define OBH_STRING(module, lua, text) +1
+#define OBH_INTEGER(module, lua, number) +1
+#define OBH_NUMBER(module, lua, real) +1
+#include "functions.def"
+    /* of modules */
 };
 
 /* ---- What a Swift function answers to its trampoline ---------------------- */
@@ -113,7 +128,7 @@ typedef struct obh_arena {
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
 } obh_arena;
 
-enum { OBH_HOST_SPACE = 224 };
+enum { OBH_HOST_SPACE = 200 };
 
 /* ---- The VM ----------------------------------------------------------------------- */
 
@@ -145,8 +160,8 @@ typedef struct obh_vm {
     uint32_t collected_count, collected_capacity;
     uint64_t hooks, preemptions;           /* counters for tests and metrics */
     uint64_t seed[2];                      /* of math.random, which is not made before it is used */
-    uint64_t given[obh_counted_modules];   /* bit n: the n-th name of a module's table has been given (names.c) */
-    const void *tables[OBH_TABLES];        /* those that have still names to give; NULL: not made, or complete */
+    uint8_t given[(obh_counted_names + 7) / 8]; /* a bit for each name of the modules: it has been given (names.c) */
+    uint32_t tables[OBH_TABLES];           /* where those are that have still names to give; 0: not made, or complete */
     uint64_t peer;                         /* the pid whose text is kept (obh_lua_keeppeer); 0: none */
     const char *peer_text;
     uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */

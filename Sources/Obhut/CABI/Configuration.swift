@@ -34,6 +34,8 @@ final class ConfigurationObject: @unchecked Sendable {
     }
 }
 
+func find(configuration config: OpaquePointer?) -> ConfigurationObject? { find(config) }
+
 private func find(_ config: OpaquePointer?) -> ConfigurationObject? {
     HandleTable.shared.object(config, .config, as: ConfigurationObject.self)
 }

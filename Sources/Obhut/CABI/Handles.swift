@@ -3,7 +3,7 @@ import Synchronization
 
 /// What a handle of the C interface stands for.
 enum HandleKind: UInt64 {
-    case error = 1, config, runtime, port, message
+    case error = 1, config, runtime, port, message, crash
 }
 
 /// All handles of this copy of the library.

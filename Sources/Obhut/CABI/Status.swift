@@ -89,6 +89,7 @@ private let statusNames: [StatusName] = [
         status: OBHUT_INVALID_APPLICATION, name: "OBHUT_INVALID_APPLICATION",
         text: "the application has faults"),
     .init(status: OBHUT_MALFORMED, name: "OBHUT_MALFORMED", text: "a payload or text is malformed"),
+    .init(status: OBHUT_FAILED, name: "OBHUT_FAILED", text: "what was asked for was tried, and failed"),
     .init(status: OBHUT_SYSTEM, name: "OBHUT_SYSTEM", text: "the system refused something"),
 ]
 

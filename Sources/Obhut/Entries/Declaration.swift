@@ -30,9 +30,27 @@ struct Catalogue {
     /// their other faults only; nothing can refer to them.
     private(set) var misnamed: [Declaration] = []
     private var indices: [EntryID: Int] = [:]
-    private let faults: FaultList
+    private var faults: FaultList
 
     init(faults: FaultList) { self.faults = faults }
+
+    /// Of an application that was loaded: what a reference can name, without the YAML.
+    init(of application: Application, faults: FaultList) {
+        self.init(faults: faults)
+        for entry in application.entries {
+            let node = YAMLNode(content: .mapping([]), position: entry.position, height: 1, weight: 0)
+            let origin = DocumentOrigin(folder: nil, directory: "", path: entry.position.path)
+            indices[entry.id] = declarations.count
+            declarations.append(Declaration(id: entry.id, kind: entry.kind, node: node, origin: origin))
+        }
+    }
+
+    /// The same, with another place for what is wrong.
+    func reporting(to faults: FaultList) -> Catalogue {
+        var copy = self
+        copy.faults = faults
+        return copy
+    }
 
     subscript(id: EntryID) -> Declaration? { indices[id].map { declarations[$0] } }
 

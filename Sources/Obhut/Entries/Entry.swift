@@ -40,10 +40,10 @@ enum EntryKind: String, CaseIterable, Sendable {
     }
 
     /// May be named as `process:` of a service.
-    var isRunnable: Bool { self == .processLua || self == .processNative }
+    var isRunnable: Bool { self == .processLua || self == .processNative || self == .functionLua }
 
     /// May be named as `process:` of a supervisor's child.
-    var isSupervisable: Bool { isRunnable || self == .supervisor }
+    var isSupervisable: Bool { isRunnable || self == .processService || self == .supervisor }
 
     /// May be named under `imports`.
     var isImportable: Bool { self == .libraryLua || self == .libraryNative }
@@ -132,8 +132,10 @@ struct RestartIntensity: Equatable, Sendable {
 
 struct ChildEntry: Sendable {
     let name: String
-    /// A process or a supervisor.
+    /// What runs: a process, a function or a supervisor.
     let process: EntryID
+    /// The `process.service` that `process:` names; what it says are the defaults of the other fields.
+    var service: EntryID? = nil
     /// Of a process always given; a supervisor has none.
     var host: EntryID?
     let input: [EntryValue]
@@ -147,6 +149,8 @@ struct ChildEntry: Sendable {
     let shutdown: Int64?
     let readiness: Readiness
     let isSignificant: Bool
+    /// Where it begins in its YAML file; nil of one that stands in none.
+    var position: SourcePosition?
 }
 
 /// When a process counts as ready.

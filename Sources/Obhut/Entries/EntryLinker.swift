@@ -4,6 +4,9 @@ struct EntryLinker {
     private(set) var entries: [Entry]
     private let catalogue: Catalogue
     private let indices: [EntryID: Int]
+    /// Of each `process.service` that is a supervisor's child, whose. These start and stop it, and nobody else: it does
+    /// not start by itself, whatever its `auto_start` says, and who needs it needs its supervisor.
+    private var owners: [EntryID: [EntryID]] = [:]
     /// As declared: a host with faults of its own is a host.
     private let hosts: [EntryID]
 
@@ -11,6 +14,10 @@ struct EntryLinker {
         self.entries = entries
         self.catalogue = catalogue
         hosts = catalogue.declarations.filter { $0.kind == .processHost }.map(\.id)
+        for entry in entries {
+            guard case .supervisor(let supervisor) = entry.definition else { continue }
+            for case let service? in supervisor.children.map(\.service) { owners[service, default: []].append(entry.id) }
+        }
         indices = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.id, $0) })
     }
 
@@ -23,7 +30,7 @@ struct EntryLinker {
     /// Settles which host each service and child runs on, and the order of the start.
     /// - Returns: what starts, and which of these each needs.
     mutating func orderStart(_ faults: FaultList) -> (order: [EntryID], needs: [EntryID: [EntryID]]) {
-        let starting = entries.filter { $0.lifecycle?.autoStart ?? false }.map(\.id)
+        let starting = entries.filter(startsByItself).map(\.id)
         // A host that is settled on may bring needs of its own, and these again need a host.
         var needed: [EntryID] = []
         repeat {
@@ -46,10 +53,23 @@ struct EntryLinker {
         return (order, needs(of: order, started))
     }
 
+    private func startsByItself(_ entry: Entry) -> Bool {
+        entry.lifecycle?.autoStart ?? false && owners[entry.id] == nil
+    }
+
+    /// What it needs itself, and of services that are children their supervisors. Children of one supervisor have its
+    /// order.
+    private func needs(of entry: Entry) -> [EntryID] {
+        entry.needs.flatMap { need -> [EntryID] in
+            guard let owners = owners[need] else { return [need] }
+            return owners.filter { !(self.owners[entry.id] ?? []).contains($0) }
+        }
+    }
+
     /// What an entry needs started, and what it runs itself: that need not be started, but has needs too.
     private func dependencies() -> [EntryID: [EntryID]] {
         var needs: [EntryID: [EntryID]] = [:]
-        for entry in entries { needs[entry.id] = entry.needs + entry.runs }
+        for entry in entries { needs[entry.id] = self.needs(of: entry) + entry.runs }
         return needs
     }
 
@@ -58,8 +78,8 @@ struct EntryLinker {
         var started: Set<EntryID> = []
         for id in reached {
             guard let index = indices[id] else { continue }
-            if entries[index].lifecycle?.autoStart ?? false { started.insert(id) }
-            started.formUnion(entries[index].needs)
+            if startsByItself(entries[index]) { started.insert(id) }
+            started.formUnion(needs(of: entries[index]))
         }
         return started
     }
@@ -72,7 +92,7 @@ struct EntryLinker {
             var seen: Set<EntryID> = [id]
             var open = [id]
             while let next = open.popLast(), let index = indices[next] {
-                for need in entries[index].needs where seen.insert(need).inserted { found.append(need) }
+                for need in needs(of: entries[index]) where seen.insert(need).inserted { found.append(need) }
                 for run in entries[index].runs where seen.insert(run).inserted {
                     if started.contains(run) { found.append(run) } else { open.append(run) }
                 }
@@ -170,7 +190,7 @@ extension Entry {
     var runs: [EntryID] {
         switch definition {
         case .service(let service): [service.process]
-        case .supervisor(let supervisor): supervisor.children.map(\.process)
+        case .supervisor(let supervisor): supervisor.children.map { $0.service ?? $0.process }
         case .host, .process, .function, .library, .data: []
         }
     }

@@ -19,6 +19,7 @@ extension EntryReader {
     /// Built-in modules that `modules:` may list in this version.
     static let availableModules = [
         "time", "json", "uuid", "logger", "io", "ctx", "env", "payload", "process", "channel", "errors", "os",
+        "supervisor",
     ]
     /// Those that the design has besides.
     static let plannedModules = ["string", "table", "math"]
@@ -46,27 +47,27 @@ extension EntryReader {
         let method = fields.string("method") ?? "main"
         let memoryLimit = fields.byteSize("memory_limit")
         let input = fields.list("input", of: "arguments")?.map(\.value) ?? []
-        let host = readHostReference(fields, declaration, role: "'host'")
+        let host = readHostReference(fields, in: declaration.id.namespace, role: "'host'")
         return ProcessEntry(code: code, method: method, memoryLimit: memoryLimit, host: host, input: input)
     }
 
-    func readHostReference(_ fields: Fields, _ declaration: Declaration, role: String) -> EntryID? {
+    func readHostReference(_ fields: Fields, in namespace: String, role: String) -> EntryID? {
         guard let node = fields["host"] else { return nil }
-        return catalogue.resolve(node, in: declaration.id.namespace, role: role, mustBe: "a process.host") {
+        return catalogue.resolve(node, in: namespace, role: role, mustBe: "a process.host") {
             $0 == .processHost
         }
     }
 
     /// Nil without a process to run, and that is reported.
     func readService(_ fields: Fields, _ declaration: Declaration) -> ServiceEntry? {
-        let host = readHostReference(fields, declaration, role: "'host'")
+        let host = readHostReference(fields, in: declaration.id.namespace, role: "'host'")
         let input = fields.list("input", of: "arguments")?.map(\.value) ?? []
         guard let node = fields["process"] else {
             faults.report(at: declaration.node.position, "the service has no 'process': the id of the entry that it runs")
             return nil
         }
         let process = catalogue.resolve(
-            node, in: declaration.id.namespace, role: "'process'", mustBe: "a process.lua", \.isRunnable)
+            node, in: declaration.id.namespace, role: "'process'", mustBe: "a process.lua or a function.lua", \.isRunnable)
         guard let process else { return nil }
         return ServiceEntry(process: process, host: host, input: input)
     }

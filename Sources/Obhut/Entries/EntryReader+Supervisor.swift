@@ -16,7 +16,7 @@ extension EntryReader {
             faults.report(at: declaration.node.position, "the supervisor has no 'children': a list of what it runs")
         }
         for node in fields.list("children", of: "children, such as { process: worker }") ?? [] {
-            guard let child = readChild(node, declaration) else { continue }
+            guard let child = readChild(node, in: declaration.id.namespace) else { continue }
             if let first = places[child.name] {
                 faults.report(
                     at: node.position,
@@ -36,14 +36,23 @@ extension EntryReader {
     ]
 
     /// Nil without a process to run, and that is reported.
-    private func readChild(_ node: YAMLNode, _ declaration: Declaration) -> ChildEntry? {
-        guard let fields = Fields(node, of: "a child", known: EntryReader.childFields, faults: faults) else { return nil }
-        let host = readHostReference(fields, declaration, role: "the child's 'host'")
+    /// - Parameter isAdded: to a supervisor that runs.
+    func readChild(_ node: YAMLNode, in namespace: String, isAdded: Bool = false) -> ChildEntry? {
+        let known = isAdded ? EntryReader.childFields.filter { $0 != "count" } : EntryReader.childFields
+        guard let fields = Fields(node, of: "a child", known: known, faults: faults) else { return nil }
+        let host = readHostReference(fields, in: namespace, role: "the child's 'host'")
         let input = fields.list("input", of: "arguments")?.map(\.value)
         let count = fields.int("count", in: 1...1_000_000)
-        let restart = readChildRestart(fields)
+        let named = fields["process"].flatMap {
+            catalogue.resolve(
+                $0, in: namespace, role: "the child's 'process'",
+                mustBe: "a process.lua, a function.lua, a process.service or a supervisor", \.isSupervisable)
+        }
+        let kind = named.flatMap { catalogue[$0]?.kind }
+        let service = kind == .processService ? named.flatMap(entry(of:)) : nil
+        let restart = readChildRestart(fields, service?.lifecycle?.restart)
         let stableThreshold = fields.duration("stable_threshold", canBeZero: true)
-        let readiness = fields.choice("ready", Readiness.self) ?? .running
+        let readiness = fields.choice("ready", Readiness.self)
         let startTimeout = fields.duration("start_timeout")
         let shutdown = fields.duration("shutdown")
         let isSignificant = fields.bool("significant") ?? false
@@ -54,27 +63,39 @@ extension EntryReader {
                     + "give it 'restart: transient' or 'restart: temporary'")
         }
         let name = readChildName(fields)
-        guard let processNode = fields["process"] else {
+        if fields["process"] == nil {
             faults.report(at: node.position, "the child has no 'process': the id of the process or supervisor that it runs")
-            return nil
         }
-        let process = catalogue.resolve(
-            processNode, in: declaration.id.namespace, role: "the child's 'process'",
-            mustBe: "a process.lua or a supervisor", \.isSupervisable)
-        guard let process else { return nil }
-        if catalogue[process]?.kind == .supervisor {
+        guard let named else { return nil }
+        if kind == .supervisor {
             for field in ["host", "input"] {
                 guard let place = fields.keyPosition(field) else { continue }
-                faults.report(at: place, "'\(process)' is a supervisor: it takes no '\(field)'")
+                faults.report(at: place, "'\(named)' is a supervisor: it takes no '\(field)'")
             }
             if readiness == .call, let node = fields["ready"] {
-                faults.report(at: node.position, "'\(process)' is a supervisor: it is ready when its children are")
+                faults.report(at: node.position, "'\(named)' is a supervisor: it is ready when its children are")
             }
         }
+        guard case .service(let wrapped)? = service?.definition, let lifecycle = service?.lifecycle else {
+            // One that has faults of its own has been reported.
+            if kind == .processService { return nil }
+            return ChildEntry(
+                name: name ?? named.name, process: named, host: host, input: input ?? [], count: count,
+                restart: restart, stableThreshold: stableThreshold ?? Lifecycle().stableThreshold,
+                startTimeout: startTimeout, shutdown: shutdown, readiness: readiness ?? .running,
+                isSignificant: isSignificant, position: node.position)
+        }
         return ChildEntry(
-            name: name ?? process.name, process: process, host: host, input: input ?? [], count: count,
-            restart: restart, stableThreshold: stableThreshold ?? Lifecycle().stableThreshold,
-            startTimeout: startTimeout, shutdown: shutdown, readiness: readiness, isSignificant: isSignificant)
+            name: name ?? named.name, process: wrapped.process, service: named, host: host ?? wrapped.host,
+            input: input ?? wrapped.input, count: count, restart: restart,
+            stableThreshold: stableThreshold ?? lifecycle.stableThreshold,
+            startTimeout: startTimeout ?? lifecycle.startTimeout, shutdown: shutdown ?? lifecycle.stopTimeout,
+            readiness: readiness ?? lifecycle.readiness, isSignificant: isSignificant, position: node.position)
+    }
+
+    /// Also of one that stands further below; what is wrong with it is reported once.
+    private func entry(of id: EntryID) -> Entry? {
+        finished.map { $0(id) } ?? catalogue[id].flatMap(read)
     }
 
     private func readChildName(_ fields: Fields) -> String? {
@@ -97,12 +118,15 @@ extension EntryReader {
     }
 
     /// The type alone, or a mapping of it and the back-off.
-    private func readChildRestart(_ fields: Fields) -> RestartPolicy {
-        var restart = RestartPolicy()
-        restart.policy = .always
-        // The intensity is what bounds a child that fails again and again: with the delays of a
-        // service it would hardly ever be reached.
-        restart.initialDelay = 100_000_000
+    /// - Parameter service: what the service says that it runs.
+    private func readChildRestart(_ fields: Fields, _ service: RestartPolicy?) -> RestartPolicy {
+        var restart = service ?? RestartPolicy()
+        if service == nil {
+            restart.policy = .always
+            // The intensity is what bounds a child that fails again and again: with the delays of a
+            // service it would hardly ever be reached.
+            restart.initialDelay = 100_000_000
+        }
         guard let node = fields["restart"] else { return restart }
         if node.mapping == nil {
             if let type = fields.choice("restart", RestartType.self) { restart.policy = type.policy }

@@ -10,6 +10,8 @@ struct EntryReader {
     let faults: FaultList
     /// What `workers` is if YAML says nothing.
     let cores: Int
+    /// Entries that are read already: of a loaded application. Nil: what is asked for is read.
+    var finished: ((EntryID) -> Entry?)? = nil
 
     /// The entry of a declaration; nil if its kind is unknown or not supported, which was
     /// reported.

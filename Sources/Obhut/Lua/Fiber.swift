@@ -47,7 +47,7 @@ enum LuaStep {
     case waiting
     /// Interrupted while it had more to do.
     case interrupted
-    /// Over: `conclude` was called, unless the VM was killed (`vm.kill` says why).
+    /// Over: `LuaBody.conclude` was called, unless the VM was killed (`vm.kill` says why).
     case ended
 }
 
@@ -60,45 +60,35 @@ struct LuaProcess {
     private(set) var main: FiberPointer
     /// The state of the modules: channels, timers, messages.
     var modules = LuaModules()
-    /// Called once with the fiber whose end is the end of the process, while its values
-    /// lie on its stack. The first conclusion counts.
-    let conclude: (LuaProcessPointer, FiberPointer) -> Void
     private var concluded = false
     /// The process's end is decided; only `main` still runs, to close its variables (P7).
     private var unwinding = false
+    private(set) var fiberCount: Int32 = 1
 
     private var readyHead: FiberPointer? = nil
     private var readyTail: FiberPointer? = nil
     private var spare: FiberPointer? = nil
-    private(set) var fiberCount = 1
-
     private var made: FiberPointer? = nil
 
     /// Nil when the memory limit does not even allow the main fiber.
     ///
     /// This and the main fiber live in the VM's own memory: a process that is only started and ends asks for no other.
-    static func make(
-        vm: VMPointer, conclude: @escaping (LuaProcessPointer, FiberPointer) -> Void
-    ) -> LuaProcessPointer? {
+    static func make(vm: VMPointer) -> LuaProcessPointer? {
         guard let thread = obh_fiber_main(vm) else { return nil }
         let space = UnsafeMutableRawPointer(vm) + MemoryLayout<obh_vm>.offset(of: \.host_space)!
         let lua = space.bindMemory(to: LuaProcess.self, capacity: 1)
         let main = (space + MemoryLayout<LuaProcess>.stride).bindMemory(to: Fiber.self, capacity: 1)
         assert(MemoryLayout<LuaProcess>.stride + MemoryLayout<Fiber>.stride <= OBH_HOST_SPACE)
         main.initialize(to: Fiber(thread: thread, state: .ready))
-        lua.initialize(to: LuaProcess(vm: vm, main: main, conclude: conclude))
+        lua.initialize(to: LuaProcess(vm: vm, main: main))
         lua.pointee.append(main)
         vm.pointee.host = UnsafeMutableRawPointer(lua)
         return lua
     }
 
-    private init(
-        vm: VMPointer, main: FiberPointer,
-        conclude: @escaping (LuaProcessPointer, FiberPointer) -> Void
-    ) {
+    private init(vm: VMPointer, main: FiberPointer) {
         self.vm = vm
         self.main = main
-        self.conclude = conclude
     }
 
     /// Gives back everything but the VM. Runs no Lua code.
@@ -228,7 +218,7 @@ struct LuaProcess {
         return .waiting
     }
 
-    /// True when the process is over with it. (Static: `conclude` reaches the same struct.)
+    /// True when the process is over with it. (Static: `LuaBody.conclude` reaches the same struct.)
     private static func ended(_ fiber: FiberPointer, _ lua: LuaProcessPointer) -> Bool {
         let vm = lua.pointee.vm
         fiber.pointee.state = .ended
@@ -262,12 +252,13 @@ struct LuaProcess {
         append(main)
     }
 
+    /// `fiber` is the one whose end is the end of the process, and its values lie on its stack. The first conclusion counts.
     private static func concludeOnce(_ fiber: FiberPointer, _ lua: LuaProcessPointer) {
         if lua.pointee.concluded { return }
         lua.pointee.concluded = true
         let vm = lua.pointee.vm
         obh_host_enter(vm)
-        lua.pointee.conclude(lua, fiber)
+        LuaBody.conclude(lua, fiber)
         obh_host_leave(vm)
     }
 }

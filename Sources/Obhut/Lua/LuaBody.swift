@@ -15,7 +15,8 @@ enum LuaBody {
                 start: { LuaBody.start(.from($0!)) },
                 step: { LuaBody.step(.from($0!)) },
                 stop: { LuaBody.stop(.from($0!)) },
-                where: { process, text, size in obh_vm_where(LuaBody.vm(.from(process!)), text, size) }))
+                where: { process, text, size in obh_vm_where(LuaBody.vm(.from(process!)), text, size) },
+                memory: { process, used, peak, limit in LuaBody.memory(.from(process!), used!, peak!, limit!) }))
         return UnsafePointer(table)
     }()
 
@@ -33,12 +34,12 @@ enum LuaBody {
         options.method = program.methodText
         options.complete_tables = program.hasAllNames ? 1 : 0
         guard let vm = obh_vm_create(&options, program.template.take(options)) else {
-            process.end(.error("not enough memory", of: process.pid))
+            process.end(.error("not enough memory", of: process.pid, kind: .memoryLimit))
             return 1
         }
         process.pointee.bodyState = UnsafeMutableRawPointer(vm)
         vm.pointee.process = UnsafeMutableRawPointer(process)
-        guard LuaProcess.make(vm: vm, conclude: LuaBody.conclude) != nil else {
+        guard LuaProcess.make(vm: vm) != nil else {
             process.end(memoryExceeded(vm))
             return 1
         }
@@ -69,6 +70,17 @@ enum LuaBody {
         process.pointee.bodyState = nil
     }
 
+    private static func memory(
+        _ process: ProcessPointer, _ used: UnsafeMutablePointer<Int>, _ peak: UnsafeMutablePointer<Int>,
+        _ limit: UnsafeMutablePointer<Int>
+    ) {
+        guard process.pointee.bodyState != nil else { return }
+        let vm = vm(process)
+        used.pointee = vm.pointee.arena.used
+        peak.pointee = max(vm.pointee.arena.peak, vm.pointee.arena.used)
+        limit.pointee = vm.pointee.arena.limit == .max ? 0 : vm.pointee.arena.limit
+    }
+
     private static func vm(_ process: ProcessPointer) -> VMPointer {
         process.pointee.bodyState.unsafelyUnwrapped.assumingMemoryBound(to: obh_vm.self)
     }
@@ -76,7 +88,7 @@ enum LuaBody {
     // MARK: - The end (P4)
 
     /// The process ends with this fiber; its values lie on its stack.
-    private static func conclude(_ lua: LuaProcessPointer, _ fiber: FiberPointer) {
+    static func conclude(_ lua: LuaProcessPointer, _ fiber: FiberPointer) {
         let vm = lua.pointee.vm
         let process = ProcessPointer.from(vm.pointee.process.unsafelyUnwrapped)
         let L = fiber.pointee.thread.unsafelyUnwrapped
@@ -151,7 +163,7 @@ enum LuaBody {
         let limit = vm.pointee.arena.limit
         return .error(
             limit == .max ? "not enough memory" : "memory limit of \(formatByteSize(Int(limit))) exceeded",
-            of: process.pid, traceback: vm.pointee.traceback.map { String(cString: $0) })
+            of: process.pid, traceback: vm.pointee.traceback.map { String(cString: $0) }, kind: .memoryLimit)
     }
 
     // MARK: - The seams (T2)

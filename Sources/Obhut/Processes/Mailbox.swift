@@ -1,3 +1,5 @@
+import CObhut
+
 /// What has arrived at a process and was not read yet (M3, M4); its owner's alone.
 ///
 /// Draining appends messages and events to one list in order of arrival. They are routed
@@ -22,16 +24,18 @@ struct Mailbox {
 
     private var arrivals = SignalList()
     /// How many of them are events.
-    private var arrivedEvents = 0
+    private var arrivedEvents: Int32 = 0
     private var inbox = SignalList()
     private var events = SignalList()
     private var listeners: [Listener] = []
     private var nextSequence: UInt64 = 1
     /// Events in `arrivals` and `events` that are marked as taken back.
-    private var revoked = 0
+    private var revoked: Int32 = 0
 
     /// Replies and ends of those that were asked (M7), for the body to look through.
     var answers = SignalList()
+    /// The last messages that were taken, where they are remembered; malloc'ed with the first of them.
+    var history: UnsafeMutablePointer<MessageHistory>? = nil
 
     /// All but answers, read or not yet routed.
     var count: Int {
@@ -128,10 +132,10 @@ struct Mailbox {
     mutating func revoke(_ event: SignalPointer) {
         event.pointee.isRevoked = true
         revoked += 1
-        guard revoked > 64, revoked * 2 > arrivals.count + events.count else { return }
+        guard revoked > 64, Int(revoked) * 2 > arrivals.count + events.count else { return }
         let before = arrivals.count
         Mailbox.sweep(&arrivals)
-        arrivedEvents -= before - arrivals.count
+        arrivedEvents -= Int32(truncatingIfNeeded: before - arrivals.count)
         Mailbox.sweep(&events)
         revoked = 0
     }
@@ -149,7 +153,12 @@ struct Mailbox {
     @inline(__always)
     mutating func removeFirst(from queue: Queue) -> SignalPointer? {
         switch queue {
-        case .inbox: return inbox.removeFirst()
+        case .inbox:
+            let signal = inbox.removeFirst()
+            // The next message will be wanted when the program is done with this one. In a long queue it has left
+            // the caches since it was drained.
+            obh_prefetch(inbox.head)
+            return signal
         case .topic(let index): return listeners[index].list.removeFirst()
         case .events:
             guard head(of: .events) != nil else { return nil }
@@ -163,6 +172,33 @@ struct Mailbox {
         return head(of: queue) != nil
     }
 
+    /// The oldest that wait, at most `limit`, in the order in which they came. However many wait, it looks at
+    /// `limit` of them and at the first of each queue, of no more than `mostListeners` listeners.
+    /// - Returns: also how many it looked at.
+    func oldest(_ limit: Int) -> (signals: [SignalPointer], looked: Int) {
+        // Most processes that die in a cascade have nothing.
+        if arrivals.head == nil && inbox.head == nil && events.head == nil && listeners.isEmpty { return ([], 0) }
+        var heads = [arrivals.head, inbox.head, events.head].compactMap { $0 }
+        heads += listeners.prefix(Mailbox.mostListeners).compactMap(\.list.head)
+        var found: [SignalPointer] = []
+        var looked = heads.count
+        while found.count < limit,
+            let index = heads.indices.min(by: { heads[$0].pointee.sequence < heads[$1].pointee.sequence })
+        {
+            let signal = heads[index]
+            found.append(signal)
+            if let next = signal.pointee.next {
+                heads[index] = next
+                looked += 1
+            } else {
+                heads.remove(at: index)
+            }
+        }
+        return (found, looked)
+    }
+
+    private static let mostListeners = 64
+
     /// Takes everything, for the end of the process.
     mutating func removeAll(_ body: (SignalPointer) -> Void) {
         while let signal = arrivals.removeFirst() { body(signal) }
@@ -172,6 +208,7 @@ struct Mailbox {
         for index in listeners.indices {
             while let signal = listeners[index].list.removeFirst() { body(signal) }
         }
+        if let history { MessageHistory.free(history) }
         self = Mailbox()
     }
 }

@@ -100,9 +100,12 @@ final class NameRegistry: @unchecked Sendable {  // all state is guarded by `loc
     }
 
     /// Takes out all names of a process whose queue is closed.
-    func removeAll(of pid: Pid) {
+    /// - Returns: which they were.
+    func removeAll(of pid: Pid) -> [String] {
         lock.with {
-            for name in names.removeValue(forKey: pid) ?? [] { pids[name] = nil }
+            let taken = names.removeValue(forKey: pid) ?? []
+            for name in taken { pids[name] = nil }
+            return taken.map(\.name)
         }
     }
 

@@ -144,6 +144,31 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         return signal
     }
 
+    /// Asks `target` and waits for its answer or its end (M7); the caller releases it. For a port that does nothing
+    /// else, and is open until this has returned or the runtime stops.
+    /// - Parameter timeout: nanoseconds; negative: for ever, 0: it is only asked.
+    /// - Returns: nil when `target` has ended before.
+    func ask(
+        as pid: Pid, _ target: Pid, _ topic: SupervisionTopic, _ payload: UnsafeRawBufferPointer, timeout: Int64
+    ) throws(Failure) -> SignalPointer? {
+        let start = Clock.read(CLOCK_MONOTONIC)
+        let isAsked = try act(as: pid) { process -> Bool in
+            guard let number = process.beginInquiry(target) else { return false }
+            return system.sendUnbounded(from: pid, to: target, topic: topic, payload: payload, request: number)
+        }
+        guard isAsked else { return nil }
+        while true {
+            let answer = try act(as: pid) { $0.pointee.mailbox.answers.removeFirst() }
+            if let answer { return answer }
+            var wait: Int64 = -1
+            if timeout >= 0 {
+                wait = max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
+                if wait == 0 { throw .timeout }
+            }
+            obh_wait_readable(descriptor, wait)
+        }
+    }
+
     /// Ends one wait; async-signal-safe.
     func wake() {
         _ = wakers.add(1, ordering: .sequentiallyConsistent)
@@ -222,6 +247,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
 extension UnsafeMutablePointer where Pointee == ProcessSlot {
     fileprivate var hasSomething: Bool {
         pointee.mailbox.head(of: .inbox) != nil || pointee.mailbox.head(of: .events) != nil
+            || pointee.mailbox.answers.head != nil
     }
 
     /// The oldest of inbox and events; route before. The caller releases it.

@@ -21,23 +21,18 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         var next = pointee.signals.close()
         while let signal = next {
             next = signal.pointee.next
-            handleClosing(signal, in: system)
+            handleClosing(signal, reason, in: system)
         }
 
         let pid = pid
         // seq_cst: the other side of `NameRegistry.register`.
+        var names: [String] = []
         if pointee.hasNames.load(ordering: .sequentiallyConsistent) {
             pointee.hasNames.store(false, ordering: .relaxed)
-            system.names.removeAll(of: pid)
+            names = system.names.removeAll(of: pid)
         }
         releaseTimers(in: system.scheduler.timers)
-        if reason.isAbnormal, let abnormalEnd = system.abnormalEnd {
-            // A link whose LINK_DOWN is still unread has nobody at its other end (F5).
-            let isSeen =
-                !pointee.relations.watchers.isEmpty
-                || pointee.relations.links.contains { $0.value.down == nil }
-            abnormalEnd(self, reason, isSeen)
-        }
+        if reason.isAbnormal { reportEnd(reason, names, in: system) }
         releaseBody()
         releaseMailbox(in: system)
         var relations = Relations()
@@ -61,7 +56,18 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         system.countDown()
     }
 
-    private func handleClosing(_ signal: SignalPointer, in system: ProcessSystem) {
+    @inline(never)
+    private func reportEnd(_ reason: ExitReason, _ names: [String], in system: ProcessSystem) {
+        reason.settle(on: pid, pointee.definition)
+        guard let abnormalEnd = system.abnormalEnd else { return }
+        // A link whose LINK_DOWN is still unread has nobody at its other end (F5).
+        let isSeen =
+            !pointee.relations.watchers.isEmpty
+            || pointee.relations.links.contains { $0.value.down == nil }
+        abnormalEnd(self, reason, AbnormalEnd(isSeen: isSeen, names: names))
+    }
+
+    private func handleClosing(_ signal: SignalPointer, _ reason: ExitReason, in system: ProcessSystem) {
         switch signal.pointee.kind {
         case .link, .unlink, .monitor, .demonitor: return handleRelation(signal)
         case .linkDown:
@@ -74,7 +80,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             }
         case .cancel: keepDeadline(of: signal)
         case .timer: forgetWakeTimer()
-        case .message: return bury(signal, in: system)
+        case .message:
+            // The report of a failure tells what waited; they are buried with the others.
+            return reason.isAbnormal ? pointee.mailbox.append(signal) : bury(signal, in: system)
         default: break
         }
         signal.release()
@@ -93,7 +101,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     /// not set to 0: senders who are refused at this moment have added theirs and will
     /// take it back, perhaps in the slot's next life.
     private func bury(_ signal: SignalPointer, in system: ProcessSystem) {
-        pointee.load.remove(signal.charge)
+        pointee.taken.add(signal.charge)
         system.deadLetters.wrappingAdd(1, ordering: .relaxed)
         signal.release()
     }
@@ -150,6 +158,14 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             }
         }
     }
+}
+
+/// What is known of an abnormal end beside its reason.
+struct AbnormalEnd {
+    /// Somebody watches it or is linked to it (F5).
+    let isSeen: Bool
+    /// The names that it had until now.
+    let names: [String]
 }
 
 extension ProcessSystem {

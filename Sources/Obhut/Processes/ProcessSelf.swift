@@ -119,8 +119,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     /// Nothing happens if nobody supervises it.
     func tellSupervisor(_ topic: SupervisionTopic) {
         guard pointee.supervisor != .none else { return }
-        _ = system.send(
-            from: pid, to: pointee.supervisor, topic: topic.bytes, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+        _ = system.sendUnbounded(from: pid, to: pointee.supervisor, topic: topic)
     }
 
     // MARK: End
@@ -129,18 +128,46 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     func end(_ reason: ExitReason) { pointee.outcome = reason }
 }
 
-/// What a process tells its supervisor. No program can send under these topics (M1).
-enum SupervisionTopic {
+/// What a process tells its supervisor, and what any one asks of a supervisor (M7). No program can send under these
+/// topics (M1).
+enum SupervisionTopic: CaseIterable {
     case running, ready
+    /// Payload: the specification of the child, a map. Answer: its pid.
+    case startChild
+    /// Payload: the child's name. Answer: true.
+    case stopChild
+    /// Payload: the child's name. Answer: its pid.
+    case restartChild
+    /// No payload. Answer: a list of maps.
+    case children
+    /// No payload. Answer: a map.
+    case count
 
     var bytes: UnsafeRawBufferPointer {
         let text: StaticString =
             switch self {
             case .running: "@running"
             case .ready: "@ready"
+            case .startChild: "@start_child"
+            case .stopChild: "@stop_child"
+            case .restartChild: "@restart_child"
+            case .children: "@children"
+            case .count: "@count"
             }
         return UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
+
+    init?(_ topic: UnsafeRawBufferPointer) {
+        guard let found = SupervisionTopic.allCases.first(where: { $0.bytes.elementsEqual(topic) }) else { return nil }
+        self = found
+    }
+}
+
+/// Of a reply that is an error: whose it is (`Signal.b`).
+enum ReplyError {
+    static let refused: UInt64 = 1
+    /// What was asked for was tried, and failed.
+    static let failed: UInt64 = 2
 }
 
 // MARK: Spawn

@@ -52,8 +52,6 @@ struct ProcessSlot: ~Copyable {
     let memoryUsed = Atomic<Int>(0)
     let linkCount = Atomic<Int>(0)
     let watcherCount = Atomic<Int>(0)
-    /// Whether the name registry has a name of this process; written under its lock.
-    let hasNames = Atomic<Bool>(false)
 
     /// The definition of the present life, for others to read its id: unretained.
     let definitionWord = Atomic<UInt>(0)
@@ -86,23 +84,32 @@ struct ProcessSlot: ~Copyable {
 
     /// Encoded MessagePack array; taken by the body's start.
     var arguments: UnsafeMutableRawBufferPointer? = nil
-    var hasStarted = false
     /// The body's own.
     var bodyState: UnsafeMutableRawPointer? = nil
     /// Set by the body before it answers OBH_STEP_ENDED.
     var outcome: ExitReason? = nil
     /// Why it has to end now; set by a lethal signal. It runs no more code then (P7).
     var doom: ExitReason? = nil
-    var trapLinks = TrapLinks.no
     var mailbox = Mailbox()
+    /// What was taken from it; others may read it (`loadNow`).
+    let taken = MailboxTaken()
     var relations = Relations()
     /// When the body wants to be woken, Int64.max: not by time. Set by the body's step.
     var wakeAt = Int64.max
     /// The timer that is armed for it.
     var wakeTimer = Timers.ID.none
     var wakeTimerAt = Int64.max
-    /// Timers that were replaced after they had fired: their signals are still to come.
-    var staleTimers = 0
+
+    // MARK: Small ones, together so that they take one word
+
+    /// Timers that were replaced after they had fired: their signals are still to come. The owner's.
+    var staleTimers: Int32 = 0
+    /// The owner's.
+    var hasStarted = false
+    /// The owner's.
+    var trapLinks = TrapLinks.no
+    /// Whether the name registry has a name of this process; any thread, written under its lock.
+    let hasNames = Atomic<Bool>(false)
 
     init(system: ProcessSystem) { self.system = system }
 }
@@ -120,6 +127,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     @inline(__always) var pid: Pid { pointee.pid }
     @inline(__always) var system: ProcessSystem { pointee.system }
+    /// What its mailbox holds; any thread.
+    var loadNow: UInt64 { pointee.load.now(pointee.taken) }
     @inline(__always) var isDoomed: Bool { pointee.doom != nil }
 
     /// Its host; a port has none.

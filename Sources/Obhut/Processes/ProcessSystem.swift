@@ -23,14 +23,17 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     private let awaitedLevel = Atomic<Int>(-1)
     private var levelWaiters = 0  // guarded by aliveLock
 
-    /// Told of each abnormal end, on the worker of the process that ended; `isSeen` says
-    /// that somebody watches it or is linked to it (F5). Set before the first spawn.
-    var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ isSeen: Bool) -> Void)?
+    /// Told of each abnormal end, on the worker of the process that ended, while its mailbox,
+    /// relations and memory are still there. Set before the first spawn.
+    var abnormalEnd: ((_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> Void)?
+    /// What is kept of messages for the report of an abnormal end. Set before the first spawn.
+    var crashMessages = CrashMessages()
 
     /// What the ids in `spawn` mean, and where lines of `print` go. Set before the first spawn;
     /// any thread calls them. Whoever sets the first keeps its definitions as long as this lives.
     var resolveDefinition: (_ id: String) -> DefinitionLookup = { _ in .notFound }
     var resolveHost: (_ id: String) -> Host? = { _ in nil }
+    var resolveSupervisor: (_ text: String) -> SupervisorLookup = { .refused(kind: "NOT_FOUND", "supervisor not found: \($0)") }
     var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
     var surroundings = Surroundings()
 
@@ -39,6 +42,12 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         case notFound
         /// The entry is of another kind.
         case notAProcess(kind: String)
+    }
+
+    enum SupervisorLookup {
+        case found(Pid)
+        /// With the kind of an error object.
+        case refused(kind: StaticString, _ text: String)
     }
 
     /// The bounds of a port's mailbox (M5), the defaults of a host's: messages and bytes.
@@ -102,9 +111,10 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         else { return .notFound }
         let signal = SignalPointer.makeMessage(
             .message, from: sender, topic: topic, payload: payload, a: request)
+        if crashMessages.received > 0 { signal.pointee.sentAt = clock.wall }
         let charge = signal.charge
         let load = slot.pointee.load.add(charge)
-        if isOver(load, slot) {
+        if isOver(load.atMost, slot) && isOver(slot.pointee.load.look(load.sum, slot.pointee.taken), slot) {
             slot.pointee.load.takeBack(charge)
             signal.release()
             return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound
@@ -116,6 +126,29 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         }
         slot.runnable.wake(serial: pid.serial)
         return .sent
+    }
+
+    /// The same for what the runtime itself has to say to a process that reads it at once (a supervisor): no bound of its
+    /// mailbox refuses it.
+    /// - Returns: false if `pid` has ended or never was.
+    func sendUnbounded(
+        from sender: Pid, to pid: Pid, topic: SupervisionTopic,
+        payload: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), request: UInt64 = 0
+    ) -> Bool {
+        guard pid.node == 0, let slot = table.slot(pid.slot), slot.pointee.runnable.serial == pid.serial else {
+            return false
+        }
+        let signal = SignalPointer.makeMessage(
+            .message, from: sender, topic: topic.bytes, payload: payload, a: request)
+        let charge = signal.charge
+        _ = slot.pointee.load.add(charge)
+        guard slot.pointee.signals.push(signal, serial: pid.serial) else {
+            slot.pointee.load.takeBack(charge)
+            signal.release()
+            return false
+        }
+        slot.runnable.wake(serial: pid.serial)
+        return true
     }
 
     @inline(__always)

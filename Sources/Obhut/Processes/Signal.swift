@@ -13,7 +13,7 @@ struct Signal {
     enum Kind: UInt8 {
         /// A message: topic and payload; `a` is the request it makes or 0.
         case message
-        /// The answer to request `a`; `b` is 1 if the payload is an error.
+        /// The answer to request `a`; `b` is not 0 if the payload is an error (`ReplyError`).
         case reply
         /// `a`: the sender's serial of the link.
         case link
@@ -50,7 +50,7 @@ struct Signal {
     /// Order of arrival at the receiver, set when it is drained.
     var sequence: UInt64
     var external: UnsafeMutableRawPointer?
-    /// Nanoseconds since 1970 when it was sent; events only.
+    /// Nanoseconds since 1970 when it was sent; events, and messages if they are remembered (`CrashMessages`).
     var sentAt: Int64
 
     /// Bytes of topic and payload that fit into the block itself.
@@ -192,11 +192,17 @@ struct SignalList {
 /// What a mailbox holds: messages (28 bits) and bytes in units of 16 (36 bits) in one word, so that a sender
 /// tests both bounds at once (M5).
 ///
-/// Two sums that only grow: what senders have put in, and what the owner has taken out, which it can store without
-/// a locked instruction. Both wrap; their difference does not.
+/// Two sums that only grow: what senders have put in, and what the owner has taken out (`MailboxTaken`), which it can
+/// store without a locked instruction. Both wrap; their difference does not.
+///
+/// The owner's sum stands apart, in a cache line that senders hardly ever look at: they compare with what they have
+/// last `seen` of it, and look again only when that makes the mailbox appear too full. So a message that is read
+/// does not take the line of `put` from who sends the next.
 struct MailboxLoad: ~Copyable {
     private let put = Atomic<UInt64>(0)
-    private let taken = Atomic<UInt64>(0)
+    /// Some earlier value of the owner's sum; senders write it. That of an earlier moment than another sender's only
+    /// makes somebody look again.
+    private let seen = Atomic<UInt64>(0)
 
     static let oneMessage: UInt64 = 1 << 36
     @inline(__always)
@@ -207,26 +213,47 @@ struct MailboxLoad: ~Copyable {
     static func bytes(_ load: UInt64) -> Int { Int(load & (oneMessage - 1)) &* 16 }
 
     /// Any thread.
-    var now: UInt64 {
-        let taken = taken.load(ordering: .acquiring)
+    func now(_ taken: borrowing MailboxTaken) -> UInt64 {
+        let taken = taken.sum
         return put.load(ordering: .relaxed) &- taken
     }
 
-    /// Any thread; answers what is held then.
+    /// Any thread; answers the sum of what was put in by then, and at most how much of it is held still.
     @inline(__always)
-    func add(_ charge: UInt64) -> UInt64 {
+    func add(_ charge: UInt64) -> (sum: UInt64, atMost: UInt64) {
         // First what was taken, with all that was put in before that: so the difference is never below zero.
-        let taken = taken.load(ordering: .acquiring)
-        return put.wrappingAdd(charge, ordering: .relaxed).newValue &- taken
+        let seen = seen.load(ordering: .acquiring)
+        let sum = put.wrappingAdd(charge, ordering: .relaxed).newValue
+        return (sum, sum &- seen)
+    }
+
+    /// What is held of `sum`, which `add` answered, for whom that is too much at most.
+    @inline(never)
+    func look(_ sum: UInt64, _ taken: borrowing MailboxTaken) -> UInt64 {
+        let taken = taken.sum
+        // release: who acquires it has seen what was put in before that was taken.
+        seen.store(taken, ordering: .releasing)
+        // What others have put in since counts against them. But if more than `sum` was taken meanwhile, the first
+        // difference is below zero, and looks very large; the second cannot be.
+        return min(sum &- taken, put.load(ordering: .relaxed) &- taken)
     }
 
     /// Who has added it was refused.
     @inline(__always)
     func takeBack(_ charge: UInt64) { put.wrappingSubtract(charge, ordering: .relaxed) }
+}
+
+/// What the owner of a mailbox has taken out of it, ever; see `MailboxLoad`.
+struct MailboxTaken: ~Copyable {
+    private let word = Atomic<UInt64>(0)
+
+    /// Any thread. acquire: with all that was put in before.
+    @inline(__always)
+    var sum: UInt64 { word.load(ordering: .acquiring) }
 
     /// Owner only.
     @inline(__always)
-    func remove(_ charge: UInt64) {
-        taken.store(taken.load(ordering: .relaxed) &+ charge, ordering: .releasing)
+    func add(_ charge: UInt64) {
+        word.store(word.load(ordering: .relaxed) &+ charge, ordering: .releasing)
     }
 }

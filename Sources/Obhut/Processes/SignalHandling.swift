@@ -32,9 +32,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         case .cancel:
             keepDeadline(of: signal)
             pointee.mailbox.append(signal)
-        case .terminate: doom(signal, .error("terminated", of: pid))
-        case .deadline: doom(signal, .error("cancelled: deadline exceeded", of: pid))
-        case .overrun: doom(signal, .error(overrunText, of: pid))
+        case .terminate: doom(signal, .error("terminated", of: pid, kind: .terminated, by: signal.pointee.from))
+        case .deadline: doom(signal, .error("cancelled: deadline exceeded", of: pid, kind: .deadline))
+        case .overrun: doom(signal, .error(overrunText, of: pid, kind: .stepLimit))
         case .timer:
             forgetWakeTimer()
             signal.release()
@@ -168,7 +168,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         guard let signal = pointee.mailbox.removeFirst(from: queue) else { return nil }
         switch signal.pointee.kind {
         case .message:
-            pointee.load.remove(signal.charge)
+            pointee.taken.add(signal.charge)
+            if system.crashMessages.received > 0 { remember(signal) }
         case .exit:
             if let monitor = pointee.relations.monitors[signal.pointee.from], monitor.exit == signal {
                 pointee.relations.monitors[signal.pointee.from] = nil

@@ -57,7 +57,19 @@ struct LogRecord {
     var logger: String?
     /// An encoded map with str keys; empty: none.
     var fields: [UInt8] = []
+    /// As `fields`, of what the message says in words already, or what only a program looks at: in JSON alone.
+    var essentials: [UInt8] = []
     var traceback: String?
+    /// What the message says already, for machines.
+    var said: Said?
+
+    /// In JSON it stands in the members of these names; text does not repeat it.
+    struct Said {
+        var entry: String?
+        var pid: String?
+        /// As `LogRecord.fields`.
+        var fields: [UInt8]
+    }
 }
 
 /// What `process.with_context` passed down: an encoded map, shared by all who inherit it.

@@ -322,7 +322,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Sleeps until there may be something to run. False when the host has stopped.
     func park(_ worker: WorkerPointer) -> Bool {
-        Blocks.trim(worker)
+        Blocks.handIn(worker)
         let index = worker.pointee.index
         let running = lock.with {
             awake.subtract(1, ordering: .sequentiallyConsistent)
@@ -381,7 +381,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     func parkSpare(_ worker: Worker) -> Bool {
-        lock.with {
+        Blocks.handIn(worker.core)
+        return lock.with {
             // The work for which it was woken, or that it had begun to gather, is for others.
             if hasWork() { wakeSleeperLocked() }
             awake.subtract(1, ordering: .sequentiallyConsistent)

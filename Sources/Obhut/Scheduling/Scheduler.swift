@@ -39,6 +39,9 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
         }
     }
 
+    // Whoever has signals has the scheduler too, so all of them are free by now.
+    deinit { BlockDepot.shared.trimIfWorthwhile() }
+
     var preemptionSignal: Int32 {
         if case .signal(let number) = preemption { return number }
         return 0

@@ -25,7 +25,7 @@ final class Simulation: @unchecked Sendable {  // one thread uses it, by its con
     }
 
     deinit {
-        Blocks.trim(core)
+        Blocks.handIn(core)
         if let scratch = core.pointee.scratch { free(scratch) }
         core.deinitialize(count: 1)
         core.deallocate()

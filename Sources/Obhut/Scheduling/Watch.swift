@@ -85,6 +85,8 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
                 inspect(now: now)
                 nextTick = now + Watch.tick
             }
+            // The last thing before a sleep without ticks, and no wake-up of its own.
+            if scheduler.hostsNow().allSatisfy(\.isAsleep) { BlockDepot.shared.trimIfWorthwhile() }
         }
     }
 

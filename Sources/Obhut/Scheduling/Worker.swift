@@ -33,9 +33,8 @@ struct WorkerCore: ~Copyable {
     var sinceInjector = 0
     var random: RandomSource
 
-    /// A free list of blocks for the layer above (signals); see `WorkerCore.blocks`.
-    var freeBlocks: UnsafeMutableRawPointer? = nil
-    var freeBlockCount = 0
+    /// Free blocks for the layer above (signals); see `Blocks`.
+    var blocks = BlockCache()
     /// Memory that the layer above uses while it is inside one call; freed with the worker.
     var scratch: UnsafeMutableRawPointer? = nil
 
@@ -52,43 +51,6 @@ struct WorkerCore: ~Copyable {
     @inline(__always)
     static var current: WorkerPointer? {
         obh_current_worker()?.assumingMemoryBound(to: WorkerCore.self)
-    }
-}
-
-/// Blocks of one size (128 bytes), recycled by each worker for itself. A block may be
-/// freed on another thread than it was made on: every block is plain `malloc` memory.
-enum Blocks {
-    static let size = 128
-    private static let keep = 1024
-
-    @inline(__always)
-    static func allocate() -> UnsafeMutableRawPointer {
-        if let worker = WorkerCore.current, let block = worker.pointee.freeBlocks {
-            worker.pointee.freeBlocks = block.load(as: UnsafeMutableRawPointer?.self)
-            worker.pointee.freeBlockCount &-= 1
-            return block
-        }
-        return aligned_alloc(16, size)!
-    }
-
-    @inline(__always)
-    static func free(_ block: UnsafeMutableRawPointer) {
-        if let worker = WorkerCore.current, worker.pointee.freeBlockCount < keep {
-            block.storeBytes(of: worker.pointee.freeBlocks, as: UnsafeMutableRawPointer?.self)
-            worker.pointee.freeBlocks = block
-            worker.pointee.freeBlockCount &+= 1
-            return
-        }
-        Glibc.free(block)
-    }
-
-    /// Gives a worker's free list back; owner only.
-    static func trim(_ worker: WorkerPointer) {
-        while let block = worker.pointee.freeBlocks {
-            worker.pointee.freeBlocks = block.load(as: UnsafeMutableRawPointer?.self)
-            Glibc.free(block)
-        }
-        worker.pointee.freeBlockCount = 0
     }
 }
 
@@ -138,7 +100,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         obh_set_current_worker(core)
         let host = host  // once, and not at each step
         while let runnable = next(of: host) { Worker.step(core, runnable) }
-        Blocks.trim(core)
+        Blocks.handIn(core)
         if let scratch = core.pointee.scratch { Glibc.free(scratch) }
         core.pointee.scratch = nil
         obh_set_current_worker(nil)

@@ -37,6 +37,7 @@ final class Directory: Sendable {
             }
         }
         let supervisors = scheduler.addHost(named: SupervisorProgram.hostID, limits: .ofSupervisors)
+        let world = SupervisorProgram.World(application: application, hosts: hosts, supervisors: supervisors)
         var hasSupervisors = false
         for entry in application.entries {
             guard case .supervisor(let supervisor) = entry.definition else { continue }
@@ -44,10 +45,9 @@ final class Directory: Sendable {
             hasSupervisors = true
             definitions[id] = ProcessDefinition(
                 id: id, body: Supervisor.table,
-                program: SupervisorProgram(
-                    supervisor, in: application, hosts: hosts, supervisors: supervisors, log: log))
+                program: SupervisorProgram(supervisor, called: entry.id, in: world, log: log))
         }
-        services = SupervisorProgram(servicesOf: application, hosts: hosts, supervisors: supervisors, log: log)
+        services = SupervisorProgram(servicesOf: world, log: log)
         supervisorHost = hasSupervisors || services != nil ? supervisors : nil
         self.hosts = hosts
         self.definitions = definitions

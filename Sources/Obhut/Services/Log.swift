@@ -6,10 +6,15 @@ final class Log: Sendable {
     typealias Level = LogRecord.Level
 
     let queue: OutputQueue
+    /// The reports of the ends that it tells of.
+    let crashes: CrashReports
     private let clock: Clock
     private let format: LogFormat
 
-    init(sink: OutputQueue.Sink?, threaded: Bool, clock: Clock, format: LogFormat = .text) {
+    init(
+        sink: OutputQueue.Sink?, threaded: Bool, clock: Clock, format: LogFormat = .text, crashes: CrashReports
+    ) {
+        self.crashes = crashes
         self.clock = clock
         self.format = format
         queue = OutputQueue(sink: sink, threaded: threaded) { [clock] missing in
@@ -25,7 +30,7 @@ final class Log: Sendable {
     func write(_ level: Level, _ text: String) { write(LogRecord(level: level, message: text)) }
 
     /// An abnormal end that nobody watches or is linked to (F5).
-    func died(_ process: ProcessPointer, _ reason: ExitReason) {
+    func died(_ process: ProcessPointer, _ reason: ExitReason, _ crash: CrashRecord?) {
         var record = LogRecord(level: .error, message: "failed: \(reason.text)")
         record.entry = process.pointee.definition?.id ?? "port"
         record.pid = process.pidText
@@ -39,7 +44,14 @@ final class Log: Sendable {
             fields.writeString(process.system.text(of: reason.origin))
             record.fields = [UInt8](fields.bytes)
         }
+        record.essentials = essentials(of: crash)
         write(record)
+    }
+
+    /// What a record says of an abnormal end beside its message; nothing where nobody would read it.
+    func essentials(of crash: CrashRecord?) -> [UInt8] {
+        guard format == .json, let crash else { return [] }
+        return CrashDocument.essentials(crash)
     }
 
     func close() { queue.close() }

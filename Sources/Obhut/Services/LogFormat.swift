@@ -68,7 +68,7 @@ enum LogFormat: Int32 {
     }
 
     /// Without control characters, C1 included, and without the two line separators of Unicode.
-    private func escaped(_ text: some StringProtocol, keepingTabs: Bool = false) -> String {
+    func escaped(_ text: some StringProtocol, keepingTabs: Bool = false) -> String {
         func isControl(_ scalar: Unicode.Scalar) -> Bool {
             if scalar == "\t" && keepingTabs { return false }
             return scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || scalar.value == 0x2028
@@ -102,13 +102,17 @@ enum LogFormat: Int32 {
         }
         member("time", time)
         member("level", record.level.text)
-        member("entry", record.entry)
-        member("pid", record.pid)
+        member("entry", record.entry ?? record.said?.entry)
+        member("pid", record.pid ?? record.said?.pid)
         member("logger", record.logger)
         member("message", record.message)
-        if !record.fields.isEmpty {
+        let own = record.fields.isEmpty ? record.said?.fields ?? [] : record.fields
+        let fields =
+            record.essentials.isEmpty
+            ? own : own.withUnsafeBytes { own in record.essentials.withUnsafeBytes { mergeMaps(own, $0) } }
+        if !fields.isEmpty {
             out.append(contentsOf: ",\"fields\":".utf8)
-            out.append(contentsOf: record.fields.withUnsafeBytes { payloadToJSON($0) }.utf8)
+            out.append(contentsOf: fields.withUnsafeBytes { payloadToJSON($0) }.utf8)
         }
         member("traceback", record.traceback)
         out.append(contentsOf: "}\n".utf8)

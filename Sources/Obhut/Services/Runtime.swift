@@ -18,6 +18,7 @@ struct RuntimeConfiguration {
     /// For `env`.
     var environment: [String: [UInt8]] = [:]
     var preemption = Preemption.signal(number: SIGURG)
+    var crashes = CrashConfiguration()
     /// Nil: from the system.
     var seed: UInt64?
     /// One thread, virtual time, an order given by the seed (T2).
@@ -59,6 +60,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let system: ProcessSystem
     let output: OutputQueue
     let log: Log
+    let crashes: CrashReports
     private let input: InputQueue?
     /// What the host program may name; empty before the load, constant after it.
     var directory: Directory { directoryLock.with { loadedDirectory } }
@@ -71,6 +73,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var state = State.created  // guarded by lock
     private var loading = Loading.no  // guarded by lock
     private var startOrder: [Entry] = []  // guarded by lock
+    /// Of what is loaded, for whoever asks what it means.
+    private var application: Application?  // guarded by lock
     private var supervisor: Pid?  // guarded by lock
     /// Of `supervisor`; definitions outlive the processes that run them.
     private var services: ProcessDefinition?  // guarded by lock
@@ -94,9 +98,11 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         signalNumber = scheduler.preemptionSignal
         system = ProcessSystem(scheduler: scheduler)
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
+        crashes = CrashReports(configuration.crashes, system: system, threaded: !configuration.simulated)
+        system.crashMessages = configuration.crashes.messages
         log = Log(
             sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,
-            format: configuration.logFormat)
+            format: configuration.logFormat, crashes: crashes)
         input = configuration.input.map { [unowned system] source in
             // Not called any more after the stop, which closes it.
             InputQueue(source: source, threaded: !configuration.simulated) { request, payload, isError in
@@ -107,8 +113,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             arguments: configuration.arguments, environment: configuration.environment,
             log: { [log] in log.write($0) }, read: input.map { input in { input.ask($0) } })
         system.writeLine = { [output] in output.write($0, level: Log.Level.info.rawValue) }
-        system.abnormalEnd = { [unowned self] process, reason, isSeen in
-            if !isSeen { self.log.died(process, reason) }
+        system.abnormalEnd = { [unowned self] process, reason, end in
+            let crash = self.crashes.ended(process, reason, end)
+            if !end.isSeen { self.log.died(process, reason, crash) }
         }
         scheduler.ticksWereLost = { [unowned self] isAgain in
             let name = "the handler of the preemption signal (\(self.signalNumber))"
@@ -143,10 +150,18 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private func publishLocked(_ application: Application) {
         let directory = Directory(application, scheduler: scheduler, cloning: cloning, log: log)
         loading = .done
+        self.application = application
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
         system.resolveDefinition = { directory.definition($0) }
         system.resolveHost = { directory.hosts[$0] }
+        system.resolveSupervisor = { [unowned system] in Supervisor.find($0, in: directory, system) }
+    }
+
+    /// What the application that is loaded means for starts, restarts and stops, whether it runs or not.
+    func explain() throws(Problem) -> Explanation {
+        guard let application = lock.with({ application }) else { throw .wrongState("no application is loaded") }
+        return Explanation(application, directory)
     }
 
     private func inState<Result>(
@@ -173,6 +188,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             }
             output.start()
             log.queue.start()
+            crashes.queue?.start()
             scheduler.start()
             state = .started
             directory.supervisorHost?.start()
@@ -186,6 +202,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// The process that supervises what started with the runtime, alive or not; nil if there is none.
     var servicesPid: Pid? { lock.with { supervisor } }
+
+    /// How the application has failed; nil: it has not. Known before the process can be missed.
+    var failure: ExitReason? { directory.services?.verdict.reason }
 
     /// Hosts at once, so that whoever has started the runtime can spawn on them; services, and hosts
     /// that need some, by their supervisor.
@@ -282,7 +301,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     // MARK: Stop (V4)
 
     /// What processes that are no service have to end when the runtime stops.
-    private static let remainderTimeout: Int64 = 5_000_000_000
+    static let remainderTimeout: Int64 = 5_000_000_000
     /// How often a stop looks whether another one is in more of a hurry.
     private static let forceLook: Int64 = 50_000_000
 
@@ -324,6 +343,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         // Without the lock: a sink may be in the middle of a call that takes it.
         output.close()
         log.close()
+        crashes.queue?.close()
         lock.with { finishLocked() }
     }
 

@@ -6,7 +6,7 @@ import Testing
 
 /// C_API rule 2: every handle is survivable. One row for each function that takes one.
 @Suite struct HandleTests {
-    enum Kind: String, CaseIterable { case error, config, runtime, port, message }
+    enum Kind: String, CaseIterable { case error, config, runtime, port, message, crash }
 
     struct Row: Sendable, CustomTestStringConvertible {
         let function: String
@@ -77,6 +77,24 @@ import Testing
         },
         answers("obhut_config_set_seed", .config) { obhut_config_set_seed($0, 1) == OBHUT_INVALID_HANDLE },
         answers("obhut_config_set_cloning", .config) { obhut_config_set_cloning($0, 0) == OBHUT_INVALID_HANDLE },
+        answers("obhut_config_set_crash_reports", .config) {
+            obhut_config_set_crash_reports($0, 1, 1) == OBHUT_INVALID_HANDLE
+        },
+        answers("obhut_config_set_crash_messages", .config) {
+            obhut_config_set_crash_messages($0, 1, 1, 1) == OBHUT_INVALID_HANDLE
+        },
+        answers("obhut_config_set_crash_redaction", .config) {
+            let finalized = Counter()
+            let status = obhut_config_set_crash_redaction(
+                $0, { _, _, _, _, _, _, _, _ in 0 }, finalized.user, { Counter.of($0).increment() })
+            return status == OBHUT_INVALID_HANDLE && finalized.count == 1
+        },
+        answers("obhut_config_set_crash_sink", .config) {
+            let finalized = Counter()
+            let status = obhut_config_set_crash_sink(
+                $0, { _, _, _ in }, finalized.user, { Counter.of($0).increment() })
+            return status == OBHUT_INVALID_HANDLE && finalized.count == 1
+        },
         answers("obhut_config_free", .config) { obhut_config_free($0); return true },
         reports("obhut_runtime_load_folder", .runtime) { obhut_runtime_load_folder($0, "/", $1) },
         reports("obhut_runtime_load_text", .runtime) { obhut_runtime_load_text($0, "a: 1", 4, $1) },
@@ -93,10 +111,41 @@ import Testing
             let status = obhut_runtime_read_log($0, &text, &length, $1)
             return text == nil && length == 0 ? status : 1
         },
+        reports("obhut_runtime_explain", .runtime) {
+            var text: UnsafeMutablePointer<CChar>? = .init(bitPattern: 1), length = 3, warnings = 3
+            let status = obhut_runtime_explain($0, OBHUT_EXPLAIN_TEXT, &text, &length, &warnings, $1)
+            return text == nil && length == 0 && warnings == 0 ? status : 1
+        },
         reports("obhut_runtime_supervisor", .runtime) {
             var pid: obhut_pid = 7
             let status = obhut_runtime_supervisor($0, &pid, $1)
             return pid == 0 ? status : 1
+        },
+        reports("obhut_runtime_failure", .runtime) {
+            var text: UnsafeMutablePointer<CChar>? = .init(bitPattern: 1), length = 3
+            let status = obhut_runtime_failure($0, &text, &length, $1)
+            return text == nil && length == 0 ? status : 1
+        },
+        reports("obhut_supervisor_start_child", .runtime) {
+            var pid: obhut_pid = 7
+            let status = obhut_supervisor_start_child($0, 1, nil, 0, -1, &pid, $1)
+            return pid == 0 ? status : 1
+        },
+        reports("obhut_supervisor_stop_child", .runtime) { obhut_supervisor_stop_child($0, 1, "a", -1, $1) },
+        reports("obhut_supervisor_restart_child", .runtime) {
+            var pid: obhut_pid = 7
+            let status = obhut_supervisor_restart_child($0, 1, "a", -1, &pid, $1)
+            return pid == 0 ? status : 1
+        },
+        reports("obhut_supervisor_children", .runtime) {
+            var payload: UnsafeMutableRawPointer? = .init(bitPattern: 1), length = 3
+            let status = obhut_supervisor_children($0, 1, -1, &payload, &length, $1)
+            return payload == nil && length == 0 ? status : 1
+        },
+        reports("obhut_supervisor_count", .runtime) {
+            var payload: UnsafeMutableRawPointer? = .init(bitPattern: 1), length = 3
+            let status = obhut_supervisor_count($0, 1, -1, &payload, &length, $1)
+            return payload == nil && length == 0 ? status : 1
         },
         reports("obhut_runtime_counters", .runtime) {
             var counters = obhut_counters()
@@ -164,6 +213,24 @@ import Testing
         answers("obhut_message_origin", .message) { obhut_message_origin($0) == 0 },
         answers("obhut_message_hops", .message) { obhut_message_hops($0) == 0 },
         answers("obhut_message_free", .message) { obhut_message_free($0); return true },
+        reports("obhut_runtime_next_crash", .runtime) {
+            var crash = junk
+            let status = obhut_runtime_next_crash($0, 0, &crash, $1)
+            return crash == nil ? status : 1
+        },
+        answers("obhut_crash_sequence", .crash) { obhut_crash_sequence($0) == 0 },
+        answers("obhut_crash_pid", .crash) { obhut_crash_pid($0) == 0 },
+        answers("obhut_crash_entry", .crash) { String(cString: obhut_crash_entry($0)) == "" },
+        answers("obhut_crash_error", .crash) { String(cString: obhut_crash_error($0)) == "" },
+        answers("obhut_crash_text", .crash) {
+            var length = 3
+            return String(cString: obhut_crash_text($0, &length)) == "" && length == 0
+        },
+        answers("obhut_crash_json", .crash) {
+            var length = 3
+            return String(cString: obhut_crash_json($0, &length)) == "" && length == 0
+        },
+        answers("obhut_crash_free", .crash) { obhut_crash_free($0); return true },
     ]
 
     /// Live handles of every kind, and one of each that was freed.
@@ -192,6 +259,10 @@ import Testing
                 var message: OpaquePointer?
                 _ = obhut_port_receive(port.handle, 0, &message, nil)
                 made[.message] = message
+                let json = #"{"time":"t","pid":"{a:b|0x00001}","error":"e"}"#
+                var crash: OpaquePointer?
+                _ = obhut_crash_from_json(json, json.utf8.count, &crash, nil)
+                made[.crash] = crash
                 if freed {
                     Handles.free(made)
                     self.freed = made
@@ -207,6 +278,7 @@ import Testing
             obhut_runtime_free(handles[.runtime])
             obhut_port_free(handles[.port])
             obhut_message_free(handles[.message])
+            obhut_crash_free(handles[.crash])
         }
 
         /// What must be refused where `kind` is expected.
@@ -238,13 +310,14 @@ import Testing
         #expect(obhut_runtime_stop(handles.live[.runtime], 0, nil) == OBHUT_OK)
         #expect(obhut_port_pid(handles.live[.port]) != 0)
         #expect(obhut_message_kind(handles.live[.message]) == OBHUT_MESSAGE_DATA)
+        #expect(obhut_crash_pid(handles.live[.crash]) == 1)
         Handles.free(handles.live)
     }
 
     @Test func everyFunctionThatTakesAHandleHasARow() throws {
         let path = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../include/obhut.h").standardized.path
         let header = try String(contentsOfFile: path, encoding: .utf8)
-        let declaration = try Regex(#"(?m)^[a-z].*?[ *](obhut_[a-z_]+)\(((?:const )?obhut_(?:error|config|runtime|port|message) \*[a-z]+)[,)]"#)
+        let declaration = try Regex(#"(?m)^[a-z].*?[ *](obhut_[a-z_]+)\(((?:const )?obhut_(?:error|config|runtime|port|message|crash) \*[a-z]+)[,)]"#)
         let names = header.matches(of: declaration).map { String($0.output[1].substring!) }
         #expect(names.count > 40)
         // Its config may be NULL: see below.
@@ -320,6 +393,11 @@ import Testing
         #expect(status { obhut_runtime_load_text(r, nil, 1, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_runtime_start(r, 9, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_payload_check(nil, 1, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_next_crash(r, 0, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_crash_from_json("{}", 2, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        var crash: OpaquePointer? = HandleTests.junk
+        #expect(status { obhut_crash_from_json(nil, 2, &crash, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(crash == nil)
         #expect(status { obhut_payload_from_json("1", 1, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_payload_to_json([0xc0], 1, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         for topic in ["", "@x", String(repeating: "t", count: 256)] {

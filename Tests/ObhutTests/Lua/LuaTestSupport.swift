@@ -139,7 +139,7 @@ final class LuaRun: @unchecked Sendable {  // `pid` is written before others kno
                         run = LuaRun.table.with { LuaRun.runs.removeValue(forKey: key) }
                     }
                     run!.lock.with { run!.result = (end, figures) }
-                }, where: nil))
+                }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 }

@@ -149,10 +149,10 @@ import Testing
         #expect(world.system.sendText(from: .none, to: process.pid, "x", large) == .sent)
         #expect(world.system.sendText(from: .none, to: process.pid, "x", large) == .full)
         #expect(world.system.sendText(from: .none, to: process.pid, "x") == .sent)
-        let load = world.system.table.slot(process.pid.slot)!.pointee.load.now
+        let load = world.system.table.slot(process.pid.slot)!.loadNow
         #expect(MailboxLoad.messages(load) == 3 && MailboxLoad.bytes(load) < 10_000)
         world.act(process) { while $0.readOne() != nil {} }
-        #expect(world.system.table.slot(process.pid.slot)!.pointee.load.now == 0)
+        #expect(world.system.table.slot(process.pid.slot)!.loadNow == 0)
     }
 
     @Test func lifecycleEventsAreNotBounded_M5() {

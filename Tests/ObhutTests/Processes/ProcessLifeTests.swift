@@ -227,7 +227,7 @@ import Testing
                 if let before = slots[$0.pid.slot] { #expect(before != $0.pid) }
                 slots[$0.pid.slot] = $0.pid
                 #expect($0.pointer.pointee.trapLinks == .no)
-                #expect(MailboxLoad.messages($0.pointer.pointee.load.now) == 0)
+                #expect(MailboxLoad.messages($0.pointer.loadNow) == 0)
                 $0.pointer.setTrapLinks(.all)
                 _ = $0.pointer.link(neighbour.pid)
                 _ = $0.pointer.monitor(neighbour.pid)

@@ -257,7 +257,7 @@ private final class MassKill: @unchecked Sendable {  // guarded by lock; a boss'
 }
 
 private enum Memory {
-    /// Bytes that are allocated, of all arenas and what is mapped apart; 0 where malloc is a sanitizer's. (As `mallinfo2`
+    /// Bytes that are allocated, of all arenas, what is mapped apart, and the blocks of signals; 0 where malloc is a sanitizer's. (As `mallinfo2`
     /// says, which Swift does not see; here from the totals of `malloc_info`.)
     static func used() -> Int {
         typealias Trim = @convention(c) (Int) -> Int32
@@ -279,7 +279,7 @@ private enum Memory {
             return Int(number) ?? 0
         }
         return bytes("system type=\"current\"") - bytes("total type=\"fast\"") - bytes("total type=\"rest\"")
-            + bytes("total type=\"mmap\"")
+            + bytes("total type=\"mmap\"") + BlockDepot.shared.inUse * Blocks.size
     }
 }
 

@@ -97,7 +97,11 @@ final class ApplicationWorld {
     ///   - folder: the application.
     ///   - files: or its files, by their path; they are written to a temporary folder.
     ///   - services: starts what has `auto_start`, and not only the hosts.
-    init(_ drive: Drive, folder: String? = nil, files: [String: String] = [:], services: Bool = false) throws {
+    ///   - configure: changes what the runtime is made with.
+    init(
+        _ drive: Drive, folder: String? = nil, files: [String: String] = [:], services: Bool = false,
+        configure: (inout RuntimeConfiguration) -> Void = { _ in }
+    ) throws {
         let (lines, log) = (Lines(), log)
         var configuration = RuntimeConfiguration()
         configuration.cloning = testCloning
@@ -108,6 +112,7 @@ final class ApplicationWorld {
             configuration.seed = seed
             configuration.preemption = .counted(instructions: drive.instructions)
         }
+        configure(&configuration)
         output = lines
         runtime = try Runtime(configuration)
         self.files = folder == nil ? try TemporaryApplication(files) : nil

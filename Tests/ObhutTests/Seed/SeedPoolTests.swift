@@ -165,4 +165,24 @@ import Testing
         #expect(summary.deaths == 4 + summary.restarts)
         #expect(summary.failed >= 7 && summary.jobs > 40)
     }
+
+    /// `examples/star/by-hand`: the ten fall with the one in the middle, and nobody begins again.
+    @Test(arguments: Drive.simulated) func theExamplesStarByHand(drive: Drive) throws {
+        let world = try ApplicationWorld(drive, folder: SeedFiles.repository + "/examples/star/by-hand")
+        defer { world.close() }
+        #expect(try world.run("app:parent") == .error("PARENT_STAR_FAILURE"))
+        world.advance(to: 3)
+        #expect(world.alive.isEmpty)
+        #expect(world.lines.sorted() == ((1...10).map { "child \($0) linked" } + ["parent: ten children are linked"]).sorted())
+    }
+
+    /// `examples/chain/by-hand`: all nodes fall with the root before their time is over.
+    @Test(arguments: Drive.simulated) func theExamplesChainByHand(drive: Drive) throws {
+        let world = try ApplicationWorld(drive, folder: SeedFiles.repository + "/examples/chain/by-hand")
+        defer { world.close() }
+        #expect(try world.run("app:root") == .error("CHAIN_ROOT_FAILURE"))
+        world.advance(to: 6)
+        #expect(world.alive.isEmpty)
+        #expect(world.lines == [4, 3, 2, 1, 0].map { "node \($0) started" })
+    }
 }

@@ -114,6 +114,35 @@ import Testing
         world.close()
     }
 
+    /// The same record for machines: which child of whom, why, and what follows.
+    @Test func whatTheLogSaysOfAChildIsInFieldsToo_F5() throws {
+        let log = ApplicationWorld.Lines()
+        var configuration = RuntimeConfiguration()
+        configuration.simulated = true
+        configuration.seed = 1
+        configuration.logFormat = .json
+        configuration.log = { text, _ in log.append(text) }
+        let runtime = try Runtime(configuration)
+        let yaml = """
+            namespace: app
+            entries:
+            - { name: host, kind: process.host, lifecycle: { auto_start: true } }
+            - { name: fails, kind: process.lua, source: "return { main = function() error('boom', 0) end }" }
+            - { name: sup, kind: supervisor, children: [{ process: fails, count: 1, restart: { initial_delay: 250ms, jitter: 0 } }], lifecycle: { auto_start: true } }
+            """
+        try runtime.load([.yaml(yaml, name: "app.yaml")])
+        try runtime.start()
+        runtime.scheduler.simulation!.run(until: 100_000_000)
+        runtime.stop(timeout: 0)
+        let line = try #require(log.all.first { $0.contains("restart 1") })
+        let record = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        #expect(record["entry"] as? String == "app:fails" && (record["pid"] as? String)?.hasPrefix("{app:host|0x") == true)
+        #expect(record["level"] as? String == "error")
+        let fields = try #require(record["fields"] as? [String: Any])
+        #expect(fields["supervisor"] as? String == "app:sup" && fields["child"] as? String == "fails#1")
+        #expect(fields["reason"] as? String == "boom" && fields["restart"] as? Int == 1 && fields["delay_ns"] as? Int == 250_000_000)
+    }
+
     // MARK: Readiness (V2)
 
     @Test(arguments: seeds) func whoNeedsItWaitsUntilItIsReady_V2(seed: UInt64) throws {
@@ -190,6 +219,34 @@ import Testing
         #expect(world.alive.contains("app:pool"))
         world.close(timeout: nil)
         #expect(world.runtime.system.aliveCount == 0)
+    }
+
+    /// `examples/star/declared`: all begin again with the one in the middle, until the pool gives up, twice.
+    @Test(arguments: seeds) func theExamplesStarRisesAndFalls_V6(seed: UInt64) throws {
+        let world = try ApplicationWorld(
+            Drive(seed: seed), folder: SeedFiles.repository + "/examples/star/declared", services: true)
+        world.advance(to: 60)
+        // Four lives of the parent in each of two of the supervisor, as `obhut explain` says.
+        #expect(world.lines.filter { $0 == "parent started" }.count == 8)
+        for number in 1...10 {
+            #expect(world.lines.filter { $0 == "child \(number) started" }.count == 8)
+            #expect(world.lines.filter { $0 == "child \(number) stopped" }.count == 8)
+        }
+        #expect(world.alive.isEmpty)
+        world.close(timeout: nil)
+    }
+
+    /// `examples/chain/declared`: who stands before the one that fails is not touched.
+    @Test(arguments: seeds) func theExamplesChainBeginsAgainFromTheMiddle_V6(seed: UInt64) throws {
+        let world = try ApplicationWorld(
+            Drive(seed: seed), folder: SeedFiles.repository + "/examples/chain/declared", services: true)
+        world.advance(to: 60)
+        for (name, starts) in ["a": 2, "b": 2, "c": 8, "d": 8, "e": 8] {
+            #expect(world.lines.filter { $0 == "\(name) started" }.count == starts)
+        }
+        #expect(world.lines.filter { $0 == "c stopped" }.isEmpty)
+        #expect(world.alive.isEmpty)
+        world.close(timeout: nil)
     }
 
     private static func supervisor(_ strategy: String) -> String {

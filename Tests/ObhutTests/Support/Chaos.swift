@@ -180,7 +180,7 @@ final class ChaosProcess {
                     if slot.pointee.doom == nil, let outcome = slot.pointee.outcome, !outcome.isAbnormal {
                         process.chaos.model?.ended(slot.pid, outcome, process.chaos.fault)
                     }
-                }, where: nil))
+                }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 

@@ -182,7 +182,7 @@ enum CheckedLuaBody {
         let lua = LuaBody.table.pointee
         let table = UnsafeMutablePointer<obh_body>.allocate(capacity: 1)
         table.initialize(
-            to: obh_body(start: lua.start, step: { CheckedLuaBody.step($0) }, stop: lua.stop, where: lua.where))
+            to: obh_body(start: lua.start, step: { CheckedLuaBody.step($0) }, stop: lua.stop, where: lua.where, memory: lua.memory))
         return UnsafePointer(table)
     }()
 

@@ -101,7 +101,7 @@ final class RealRuntime: @unchecked Sendable {  // immutable
                     }
                     return Int32(OBH_STEP_ENDED)
                 },
-                stop: { _ in }, where: nil))
+                stop: { _ in }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 }

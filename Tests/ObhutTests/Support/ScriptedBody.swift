@@ -184,7 +184,7 @@ final class TestProcess: @unchecked Sendable {  // `tasks` is guarded by lock, s
                     let pointer = process.pointer!
                     process.end = (pointer.pointee.doom ?? pointer.pointee.outcome).map(End.init)
                     process.pointer = nil
-                }, where: nil))
+                }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 }
@@ -205,6 +205,8 @@ final class World {
     let host: Host
     /// Ends that were abnormal, as log and crash report see them, and whether somebody was told.
     private(set) var abnormalEnds: [(pid: Pid, text: String, isSeen: Bool)] = []
+    /// Definitions outlive the processes that run them.
+    private var definitions: [ProcessDefinition] = []
 
     init(seed: UInt64 = 1, _ change: (inout HostLimits) -> Void = { _ in }) {
         scheduler = Scheduler(
@@ -215,8 +217,8 @@ final class World {
         change(&limits)
         host = scheduler.addHost(named: "app:processes", limits: limits)
         host.start()
-        system.abnormalEnd = { [unowned self] process, reason, isSeen in
-            self.abnormalEnds.append((process.pid, reason.text, isSeen))
+        system.abnormalEnd = { [unowned self] process, reason, end in
+            self.abnormalEnds.append((process.pid, reason.text, end.isSeen))
         }
     }
 
@@ -253,6 +255,7 @@ final class World {
         let process = TestProcess(name)
         if let first { process.give(first) }
         let definition = ProcessDefinition(id: "test:\(name)", body: TestProcess.body, program: process)
+        definitions.append(definition)
         process.pid = try system.spawn(
             definition, on: host, arguments: UnsafeRawBufferPointer(start: nil, count: 0),
             parent: parent?.pointer, options: options
@@ -296,8 +299,8 @@ extension ProcessSystem {
             guard let slot = table.slot(number) else { break }
             let s = slot.pointee.runnable.serial
             if slot.pointee.runnable.phase != .free { continue }
-            if slot.pointee.load.now != 0 {
-                found.append("slot \(number), life \(s): load \(slot.pointee.load.now)")
+            if slot.loadNow != 0 {
+                found.append("slot \(number), life \(s): load \(slot.loadNow)")
             }
             if slot.pointee.mailbox.count != 0 || slot.pointee.mailbox.answers.count != 0 {
                 found.append("slot \(number), life \(s): mailbox")

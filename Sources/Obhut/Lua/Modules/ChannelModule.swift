@@ -11,9 +11,13 @@ func channelRecord(_ L: LuaState, _ index: Int32) -> ChannelPointer? {
     return ChannelPointer(bitPattern: handle.load(as: UInt.self))
 }
 
-/// Pushes the userdata of a new record; `userValue` says that it has one, nil at first.
+/// Pushes the userdata of a new record. It has a user value, nil at first, if it is a topic's, which keeps its name there, or
+/// has a buffer.
+@inline(__always)
 func pushChannel(_ L: LuaState, _ record: ChannelPointer) {
-    let handle = obh_lua_newuserdata(L, Int32(obh_type_channel), MemoryLayout<UInt>.size, 1)
+    let kind = record.pointee.kind
+    let userValues: Int32 = kind == .topic || (kind == .program && record.pointee.capacity > 0) ? 1 : 0
+    let handle = obh_lua_newuserdata(L, Int32(obh_type_channel), MemoryLayout<UInt>.size, userValues)
     handle.unsafelyUnwrapped.storeBytes(of: UInt(bitPattern: record), as: UInt.self)
 }
 

@@ -12,11 +12,14 @@ import CObhut
 // - A fiber that waits has one `WaitNode` at each channel it waits at. Whoever makes it ready takes all of
 //   them away. Where a fiber is made to unwind without that, nodes with spent tickets stay until the
 //   fiber waits again or the process ends; they are passed over.
-// - Records and nodes are memory of the VM, and go with it; only the worker that runs the step touches them.
+// - Records and nodes are memory of the VM, and go with it: there is no list of them. Only the worker that runs the
+//   step touches them.
 
 typealias ChannelPointer = UnsafeMutablePointer<ChannelRecord>
 typealias WaitNodePointer = UnsafeMutablePointer<WaitNode>
 
+/// 48 bytes: a process may have a hundred thousand timers. What only one kind has shares its place with what only
+/// another has; each is to be used with its own kind alone, but for `heapPosition` and `senders`, which any may be asked for.
 struct ChannelRecord {
     enum Kind: UInt8 {
         /// `channel.new`.
@@ -35,57 +38,138 @@ struct ChannelRecord {
     /// Topics: whether Messages are received, or their values.
     var givesMessages = false
 
-    /// Topics: the mailbox's queue.
-    var queueIndex: Int32 = -1
-    /// Timers: place in the heap; -1: not armed.
-    var heapPosition: Int32 = -1
-
-    /// Program channels: room of the buffer, values in it, and place of the oldest (from 0).
-    var capacity: Int32 = 0
-    var count: Int32 = 0
-    var head: Int32 = 0
-
-    /// Tickers, nanoseconds.
-    var period: Int64 = 0
-    /// Timers and tickers: wall clock when it fired and was not read yet; 0: it did not.
-    var firedAt: Int64 = 0
-    /// The monotonic clock at that moment.
-    var firedAtMonotonic: Int64 = 0
-
+    private var number: Int32
     var receivers = WaitList()
-    var senders = WaitList()
+    private var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
 
-    /// Pauses: whom to make ready.
-    var ticket: FiberTicket? = nil
-
-    /// All records of the process.
-    var previous: ChannelPointer? = nil
-    var next: ChannelPointer? = nil
-
-    init(_ kind: Kind) { self.kind = kind }
+    init(_ kind: Kind) {
+        self.kind = kind
+        number = kind == .program ? 0 : -1
+    }
 
     /// Whether its values come from the mailbox (M4).
     @inline(__always)
     var isOwn: Bool { kind == .inbox || kind == .events || kind == .topic }
 
     @inline(__always)
+    private var isTimed: Bool { kind == .timer || kind == .ticker || kind == .pause }
+
+    @inline(__always)
     var isIdle: Bool { receivers.head == nil && senders.head == nil }
+
+    /// Topics: the mailbox's queue.
+    var queueIndex: Int32 {
+        get { number }
+        set { number = newValue }
+    }
+
+    // MARK: Program channels
+
+    /// Room of the buffer.
+    var capacity: Int32 {
+        get { number }
+        set { number = newValue }
+    }
+
+    /// Values in the buffer.
+    var count: Int32 {
+        get { Int32(truncatingIfNeeded: words.2) }
+        set { words.2 = (words.2 & ~0xFFFF_FFFF) | UInt64(UInt32(bitPattern: newValue)) }
+    }
+
+    /// Place of the oldest value in the buffer, from 0.
+    var head: Int32 {
+        get { Int32(truncatingIfNeeded: words.2 >> 32) }
+        set { words.2 = UInt64(UInt32(bitPattern: newValue)) << 32 | (words.2 & 0xFFFF_FFFF) }
+    }
+
+    /// Nobody waits to send into a channel of another kind.
+    @inline(__always)
+    var senders: WaitList {
+        get {
+            guard kind == .program else { return WaitList() }
+            return WaitList(
+                head: WaitNodePointer(bitPattern: UInt(words.0)), tail: WaitNodePointer(bitPattern: UInt(words.1)))
+        }
+        set {
+            assert(kind == .program)
+            words.0 = UInt64(UInt(bitPattern: newValue.head))
+            words.1 = UInt64(UInt(bitPattern: newValue.tail))
+        }
+    }
+
+    // MARK: What the clock moves
+
+    /// Timers, tickers and pauses: place in the heap; -1: not armed.
+    @inline(__always)
+    var heapPosition: Int32 {
+        get { isTimed ? number : -1 }
+        set {
+            assert(isTimed)
+            number = newValue
+        }
+    }
+
+    /// Tickers, nanoseconds.
+    var period: Int64 {
+        get { Int64(bitPattern: words.0) }
+        set { words.0 = UInt64(bitPattern: newValue) }
+    }
+
+    /// Timers and tickers: wall clock when it fired and was not read yet; 0: it did not.
+    var firedAt: Int64 {
+        get { Int64(bitPattern: words.1) }
+        set { words.1 = UInt64(bitPattern: newValue) }
+    }
+
+    /// The monotonic clock at that moment.
+    var firedAtMonotonic: Int64 {
+        get { Int64(bitPattern: words.2) }
+        set { words.2 = UInt64(bitPattern: newValue) }
+    }
+
+    /// Pauses: whom to make ready.
+    var ticket: FiberTicket {
+        get {
+            FiberTicket(
+                fiber: FiberPointer(bitPattern: UInt(words.0)).unsafelyUnwrapped,
+                number: UInt32(truncatingIfNeeded: words.1))
+        }
+        set { words = (UInt64(UInt(bitPattern: newValue.fiber)), UInt64(newValue.number), 0) }
+    }
 }
 
 /// One fiber waiting at one channel.
 struct WaitNode {
     let channel: ChannelPointer
-    let isSender: Bool
     let ticket: FiberTicket
+    /// `caseIndex` and `isSender` in one, beside the ticket's number: a node is 48 bytes so.
+    private let role: Int32
     /// The Lua state that waits: the fiber's, or that of a coroutine inside it.
     let L: LuaState
-    /// Which case of a `select`, from 1; 0: not in a select.
-    let caseIndex: Int32
     /// In this channel's list.
     var previous: WaitNodePointer? = nil
     var next: WaitNodePointer? = nil
     /// The next node of the same wait.
-    var sibling: WaitNodePointer? = nil
+    var sibling: WaitNodePointer?
+
+    @inline(__always)
+    init(
+        channel: ChannelPointer, isSender: Bool, ticket: FiberTicket, L: LuaState, caseIndex: Int32,
+        sibling: WaitNodePointer?
+    ) {
+        self.channel = channel
+        self.ticket = ticket
+        self.role = caseIndex << 1 | (isSender ? 1 : 0)
+        self.L = L
+        self.sibling = sibling
+    }
+
+    @inline(__always)
+    var isSender: Bool { role & 1 != 0 }
+    /// Which case of a `select`, from 1; 0: not in a select.
+    @inline(__always)
+    var caseIndex: Int32 { role >> 1 }
 }
 
 /// Nodes in the order in which they came.
@@ -147,20 +231,11 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     func makeRecord(_ kind: ChannelRecord.Kind) -> ChannelPointer {
         let record = pointee.vm.allocate(ChannelRecord.self)
         record.initialize(to: ChannelRecord(kind))
-        record.pointee.next = pointee.modules.records
-        pointee.modules.records?.pointee.previous = record
-        pointee.modules.records = record
         return record
     }
 
     func freeRecord(_ record: ChannelPointer) {
         assert(record.pointee.isIdle && record.pointee.heapPosition < 0)
-        if let previous = record.pointee.previous {
-            previous.pointee.next = record.pointee.next
-        } else {
-            pointee.modules.records = record.pointee.next
-        }
-        record.pointee.next?.pointee.previous = record.pointee.previous
         pointee.vm.free(record)
     }
 

@@ -8,8 +8,6 @@ import CObhut
 /// (`wakeFibers`): for each queue that has something one fiber is made ready that waits for it, and looks
 /// again when it runs. `runStep` is one step of the whole process.
 struct LuaModules {
-    /// All records of channels and pauses.
-    var records: ChannelPointer? = nil
     /// The process's own channels, once they were asked for.
     var inbox: ChannelPointer? = nil
     var events: ChannelPointer? = nil
@@ -31,6 +29,7 @@ struct LuaModules {
     /// The process is over; nothing of Lua may be touched.
     mutating func destroy() {
         for inquiry in inquiries.values { inquiry.answer?.release() }
+        timers.destroy()
         self = LuaModules()
     }
 }
@@ -130,7 +129,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
 
     private func fire(_ record: ChannelPointer, _ deadline: Int64, _ now: Int64) {
         if record.pointee.kind == .pause {
-            let ticket = record.pointee.ticket!
+            let ticket = record.pointee.ticket
             if pointee.isWaiting(ticket) {
                 ticket.fiber.pointee.wait.outcome = .elapsed
                 ticket.fiber.pointee.wait.pause = nil
@@ -160,7 +159,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
 
     /// `duration` nanoseconds from now, on the monotonic clock.
     func deadline(after duration: Int64) -> Int64 {
-        later(process.system.clock.now, (duration, false))
+        later(pointee.vm.withSystem { $0.clock.now }, (duration, false))
     }
 }
 

@@ -25,7 +25,7 @@ func callProcessInfo(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     }
     let phase = slot.pointee.runnable.phase
     let startedAt = slot.pointee.startedAt
-    let load = slot.pointee.load.now
+    let load = slot.loadNow
     let memory =
         pid == vm.process.pid ? vm.pointee.arena.used : slot.pointee.memoryUsed.load(ordering: .relaxed)
     let links = slot.pointee.linkCount.load(ordering: .relaxed)

@@ -1,4 +1,5 @@
 import CObhut
+import Glibc
 
 /// The timers of one process, in a heap of its own; the core is only told the nearest deadline
 /// (`ProcessSlot.wakeAt`). Equal deadlines fire in the order in which they were armed.
@@ -13,14 +14,17 @@ struct ProcessTimers {
         }
     }
 
-    private var heap: [Entry] = []
+    /// Not an array, whose header is as large as the entry that most processes have.
+    private var heap: UnsafeMutablePointer<Entry>! = nil
+    private var capacity: Int32 = 0
+    private var size: Int32 = 0
     private var nextOrder: UInt64 = 0
 
-    var count: Int { heap.count }
+    var count: Int { Int(size) }
 
     /// Nanoseconds on the monotonic clock; Int64.max when there is none.
     @inline(__always)
-    var nearest: Int64 { heap.isEmpty ? .max : heap[0].deadline }
+    var nearest: Int64 { size == 0 ? .max : heap[0].deadline }
 
     func deadline(of record: ChannelPointer) -> Int64? {
         let position = record.pointee.heapPosition
@@ -29,9 +33,10 @@ struct ProcessTimers {
 
     mutating func add(_ record: ChannelPointer, at deadline: Int64) {
         assert(record.pointee.heapPosition < 0)
-        heap.append(Entry(deadline: deadline, order: nextOrder, record: record))
+        if size == capacity { resize(to: capacity == 0 ? 1 : capacity * 2) }
+        size += 1
+        siftUp(Entry(deadline: deadline, order: nextOrder, record: record), from: count - 1)
         nextOrder += 1
-        siftUp(heap.count - 1)
     }
 
     /// - Returns: false when it was not armed.
@@ -40,51 +45,68 @@ struct ProcessTimers {
         let position = Int(record.pointee.heapPosition)
         guard position >= 0 else { return false }
         record.pointee.heapPosition = -1
-        let last = heap.removeLast()
-        if position < heap.count {
-            heap[position] = last
-            siftDown(position)
-            siftUp(position)
-        } else if heap.isEmpty && heap.capacity > 64 {
-            heap = []
+        size -= 1
+        if position < count {
+            let last = heap[count]
+            if position > 0 && last < heap[(position - 1) / 2] {
+                siftUp(last, from: position)
+            } else {
+                siftDown(last, from: position)
+            }
+        } else if size == 0 && capacity > 64 {
+            destroy()
         }
         return true
     }
 
     /// Takes the first that is due.
     mutating func removeDue(_ now: Int64) -> (record: ChannelPointer, deadline: Int64)? {
-        guard let first = heap.first, first.deadline <= now else { return nil }
+        guard nearest <= now, let first = heap?[0] else { return nil }
         remove(first.record)
         return (first.record, first.deadline)
     }
 
-    private mutating func siftUp(_ start: Int) {
+    /// Gives back its memory; there are no timers then. (The records are the VM's.)
+    mutating func destroy() {
+        free(heap)
+        heap = nil
+        capacity = 0
+        size = 0
+    }
+
+    @inline(never)
+    private mutating func resize(to wanted: Int32) {
+        capacity = wanted
+        heap = realloc(heap, Int(wanted) * MemoryLayout<Entry>.stride)!.bindMemory(to: Entry.self, capacity: Int(wanted))
+    }
+
+    @inline(__always)
+    private func put(_ entry: Entry, at position: Int) {
+        heap[position] = entry
+        entry.record.pointee.heapPosition = Int32(truncatingIfNeeded: position)
+    }
+
+    private func siftUp(_ entry: Entry, from start: Int) {
         var i = start
-        let entry = heap[i]
         while i > 0 {
             let parent = (i - 1) / 2
             guard entry < heap[parent] else { break }
-            heap[i] = heap[parent]
-            heap[i].record.pointee.heapPosition = Int32(i)
+            put(heap[parent], at: i)
             i = parent
         }
-        heap[i] = entry
-        entry.record.pointee.heapPosition = Int32(i)
+        put(entry, at: i)
     }
 
-    private mutating func siftDown(_ start: Int) {
+    private func siftDown(_ entry: Entry, from start: Int) {
         var i = start
-        let entry = heap[i]
         while true {
             var child = 2 * i + 1
-            guard child < heap.count else { break }
-            if child + 1 < heap.count && heap[child + 1] < heap[child] { child += 1 }
+            guard child < count else { break }
+            if child + 1 < count && heap[child + 1] < heap[child] { child += 1 }
             guard heap[child] < entry else { break }
-            heap[i] = heap[child]
-            heap[i].record.pointee.heapPosition = Int32(i)
+            put(heap[child], at: i)
             i = child
         }
-        heap[i] = entry
-        entry.record.pointee.heapPosition = Int32(i)
+        put(entry, at: i)
     }
 }

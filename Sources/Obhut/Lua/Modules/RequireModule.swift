@@ -29,6 +29,7 @@ private func pushBuiltin(_ L: LuaState, _ name: String) -> Bool {
     case "process": obh_lua_pushmodule(L, Int32(obh_module_process))
     case "channel": obh_lua_pushmodule(L, Int32(obh_module_channel))
     case "errors": obh_lua_pushmodule(L, Int32(obh_module_errors))
+    case "supervisor": obh_lua_pushmodule(L, Int32(obh_module_supervisor))
     case "os": obh_lua_pushmodule(L, Int32(obh_module_os))
     default: return false
     }

@@ -19,6 +19,8 @@
 /// `one_for_all` and `rest_for_one` are a *renewal*: the groups from some index on are stopped,
 /// and all that waits is started when these are down and the delay is over.
 ///
+/// Children that are *added* while it runs stand in no group: `Supervision+Added.swift`.
+///
 /// All actions of an event are in order. `start` is answered by `running` or `ended`, `cancel` and
 /// `endOverdue` by `ended`; a child that has no process gets no event.
 struct Supervision {
@@ -58,18 +60,40 @@ struct Supervision {
         case givenUp(Int, Reason)
         /// For the first time everything is settled.
         case ready
+        /// Somebody has asked for its start (`add`, `resume`), and it is ready.
+        case up(Int)
+        /// Somebody has asked for its start, and it ended before it was ready.
+        case refused(Int)
+        /// It was told to end and not to come back (`hold`), and has no process.
+        case stopped(Int)
+        /// An added one is no child any more; its number will be another's.
+        case removed(Int)
         /// Nothing is left.
         case finish(Outcome)
     }
 
     enum State: UInt8 {
         case waiting, starting, running, overdue, stopping, backingOff, done
+        /// Without a process until somebody asks for it.
+        case stopped
 
         var hasProcess: Bool { self == .starting || self == .running || self == .overdue || self == .stopping }
-        var isSettled: Bool { self == .running || self == .done }
+        var isSettled: Bool { self == .running || self == .done || self == .stopped }
     }
 
-    private struct Child {
+    /// Whether somebody waits for a child to be ready.
+    enum Wish {
+        case none
+        /// Since it was added: if it fails, it is dropped.
+        case added
+        /// Since it was stopped, or done: if it fails, it is stopped again.
+        case resumed
+        /// It would have been started anyway.
+        case hurried
+    }
+
+    struct Child {
+        /// `Supervision.noGroup`: it was added.
         let group: Int
         var state = State.waiting
         /// Restarts since it was last stable.
@@ -77,9 +101,12 @@ struct Supervision {
         var readyAt: Int64 = 0
         /// When it is to be ready, or to be started again.
         var due = Int64.max
+        /// When its process has ended it is `stopped`, or no child any more.
+        var isHeld = false
+        var wish = Wish.none
     }
 
-    private struct Group {
+    struct Group {
         /// Index of its first child.
         let first: Int
         /// Children that are not settled.
@@ -93,32 +120,39 @@ struct Supervision {
         var isDown = false
     }
 
-    private enum Phase: Equatable { case new, up, stopping(Outcome), over }
+    enum Phase: Equatable { case new, up, stopping(Outcome), over }
 
     /// A part that is stopped in order to be started again.
-    private struct Renewal {
+    struct Renewal {
         /// The first group of it.
         var from: Int
+        /// The first of the added ones, by their order.
+        var order: Int
         var due: Int64
     }
 
+    static let noGroup = -1
+
     let plan: SupervisionPlan
-    private var children: [Child] = []
-    private var groups: [Group] = []
-    private var phase = Phase.new
-    private var renewal: Renewal?
+    var children: [Child] = []
+    var groups: [Group] = []
+    var phase = Phase.new
+    var renewal: Renewal?
     /// Groups of the stop or renewal that are not down.
-    private var notDown = 0
+    var notDown = 0
     private var unsettledGroups: Int
     private var wasReady = false
+    /// Since the last renewal of theirs all groups were settled: added children may start.
+    var groupsWereUp = false
+    var added = AddedChildren()
     /// When the last restarts were; those before index `oldRestarts` are out of the window.
     private var restarts: [Int64] = []
     private var oldRestarts = 0
     private var dueTimes = DueTimes()
     /// When all children have to be down, if somebody has said so.
-    private var stopLimit = Int64.max
+    var stopLimit = Int64.max
     private var random: RandomSource
-    private var actions: [Action] = []
+    var actions: [Action] = []
 
     init(_ plan: SupervisionPlan, seed: UInt64) {
         self.plan = plan
@@ -135,7 +169,12 @@ struct Supervision {
     func state(of child: Int) -> State { children[child].state }
     func attempts(of child: Int) -> Int { children[child].attempts }
 
-    /// Group of a child, and its number in it from 0.
+    func policy(of child: Int) -> SupervisionPlan.Policy {
+        let group = children[child].group
+        return group == Supervision.noGroup ? added[child].policy : plan.groups[group].policy
+    }
+
+    /// Group of a child that was declared, and its number in it from 0.
     func place(of child: Int) -> (group: Int, number: Int) {
         let group = children[child].group
         return (group, child - groups[group].first)
@@ -144,7 +183,7 @@ struct Supervision {
     /// When `tick` has to be called, Int64.max: not by time.
     var nextDue: Int64 {
         let child = dueTimes.next?.time ?? .max
-        guard let renewal, notDown == 0 else { return child }
+        guard let renewal, notDown == 0, !added.areSwept else { return child }
         return min(child, renewal.due)
     }
 
@@ -159,18 +198,22 @@ struct Supervision {
         guard phase == .new else { return }
         phase = .up
         for group in groups.indices { startWaiting(group, now) }
-        noteReady()
+        noteReady(now)
     }
 
     /// The child's body has begun.
     mutating func running(_ child: Int, now: Int64) {
-        if plan.groups[children[child].group].policy.readiness == .whenRunning { ready(child, now: now) }
+        if children[child].state == .starting, policy(of: child).readiness == .whenRunning { ready(child, now: now) }
     }
 
     /// The child has said that it is ready.
     mutating func ready(_ child: Int, now: Int64) {
         guard children[child].state == .starting else { return }
         children[child].readyAt = now
+        if children[child].wish != .none {
+            children[child].wish = .none
+            actions.append(.up(child))
+        }
         set(child, .running, now)
     }
 
@@ -178,14 +221,19 @@ struct Supervision {
         let old = children[child].state
         guard old.hasProcess else { return }
         let group = children[child].group
-        if isStopping(group) {
+        if children[child].isHeld {
+            finishHold(child, now)
+        } else if isStopping(child) {
             // A temporary one that was stopped is not started again.
-            let isOver = renewal != nil && plan.groups[group].policy.restart.policy == .never
-            set(child, isOver ? .done : .waiting, now)
-            noteDown(group, now)
+            let isOver = renewal != nil && policy(of: child).restart.policy == .never
+            if group == Supervision.noGroup {
+                endedInSweep(child, isOver: isOver, now)
+            } else {
+                set(child, isOver ? .done : .waiting, now)
+                noteDown(group, now)
+            }
         } else {
-            let wasStable =
-                old == .running && now - children[child].readyAt >= plan.groups[group].policy.stableThreshold
+            let wasStable = old == .running && now - children[child].readyAt >= policy(of: child).stableThreshold
             if wasStable { children[child].attempts = 0 }
             decide(child, old == .overdue ? .failure(isRetryable: true) : end, now)
         }
@@ -216,7 +264,7 @@ struct Supervision {
                 actions.append(.endOverdue(entry.child))
             case .backingOff:
                 set(entry.child, .waiting, now)
-                if canStart(children[entry.child].group) { start(entry.child, now) }
+                startIfPossible(entry.child, now)
             default: break
             }
         }
@@ -227,9 +275,14 @@ struct Supervision {
 
     private mutating func decide(_ child: Int, _ end: End, _ now: Int64) {
         let group = children[child].group
-        let policy = plan.groups[group].policy
+        let policy = policy(of: child)
+        if refuse(child, now) { return }
         let isRestarted = end == .normal ? policy.restart.policy == .always : policy.restart.policy != .never
         guard isRestarted else {
+            if group == Supervision.noGroup, !policy.isSignificant {
+                if end != .normal { actions.append(.abandoned(child)) }
+                return remove(child, now)
+            }
             set(child, .done, now)
             if end != .normal { actions.append(.abandoned(child)) }
             if policy.isSignificant {
@@ -261,10 +314,12 @@ struct Supervision {
             setDue(child, due)
         case .oneForAll:
             set(child, .waiting, now)
-            beginRenewal(from: 0, due, now)
+            beginRenewal(from: 0, order: 0, due, now)
         case .restForOne:
             set(child, .waiting, now)
-            beginRenewal(from: group + 1, due, now)
+            let isAdded = group == Supervision.noGroup
+            beginRenewal(
+                from: isAdded ? groups.count : group + 1, order: isAdded ? added[child].order + 1 : 0, due, now)
         }
     }
 
@@ -282,14 +337,14 @@ struct Supervision {
 
     private var restartsInWindow: Int { restarts.count - oldRestarts }
 
-    private static func instant(_ now: Int64, plus duration: Int64) -> Int64 {
+    static func instant(_ now: Int64, plus duration: Int64) -> Int64 {
         let (sum, overflow) = now.addingReportingOverflow(duration)
         return overflow ? .max - 1 : sum
     }
 
     // MARK: Start
 
-    private func canStart(_ group: Int) -> Bool {
+    func canStart(_ group: Int) -> Bool {
         phase == .up && renewal == nil && groups[group].unsettledNeeds == 0
     }
 
@@ -301,9 +356,14 @@ struct Supervision {
         }
     }
 
-    private mutating func start(_ child: Int, _ now: Int64) {
+    mutating func startIfPossible(_ child: Int, _ now: Int64) {
+        let group = children[child].group
+        if group == Supervision.noGroup ? canStartAdded(child) : canStart(group) { start(child, now) }
+    }
+
+    mutating func start(_ child: Int, _ now: Int64) {
         set(child, .starting, now)
-        setDue(child, Supervision.instant(now, plus: plan.groups[children[child].group].policy.startTimeout))
+        setDue(child, Supervision.instant(now, plus: policy(of: child).startTimeout))
         actions.append(.start(child))
     }
 
@@ -316,18 +376,27 @@ struct Supervision {
         }
     }
 
-    private mutating func noteReady() {
-        guard !wasReady, unsettledGroups == 0, phase == .up else { return }
-        wasReady = true
-        actions.append(.ready)
+    private mutating func noteReady(_ now: Int64) {
+        guard unsettledGroups == 0, phase == .up else { return }
+        if !wasReady {
+            wasReady = true
+            actions.append(.ready)
+        }
+        if groupsWereUp { return }
+        groupsWereUp = true
+        startAdded(now)
     }
 
     /// The one place where a state changes: keeps the counts.
-    private mutating func set(_ child: Int, _ state: State, _ now: Int64) {
+    mutating func set(_ child: Int, _ state: State, _ now: Int64) {
         let old = children[child].state
         let group = children[child].group
         children[child].state = state
         children[child].due = .max
+        if group == Supervision.noGroup {
+            if state.isSettled && !old.isSettled { startAdded(after: child, now) }
+            return
+        }
         groups[group].alive += (state.hasProcess ? 1 : 0) - (old.hasProcess ? 1 : 0)
         guard old.isSettled != state.isSettled else { return }
         if state.isSettled {
@@ -338,7 +407,7 @@ struct Supervision {
                 groups[dependent].unsettledNeeds -= 1
                 if groups[dependent].unsettledNeeds == 0 { startWaiting(dependent, now) }
             }
-            noteReady()
+            noteReady(now)
         } else {
             groups[group].unsettled += 1
             if groups[group].unsettled > 1 { return }
@@ -349,30 +418,42 @@ struct Supervision {
 
     // MARK: Stop and renewal
 
-    private func isStopping(_ group: Int) -> Bool {
+    func isStopping(_ child: Int) -> Bool {
         if case .stopping = phase { return true }
-        return renewal.map { group >= $0.from } ?? false
+        guard let renewal else { return false }
+        let group = children[child].group
+        return group == Supervision.noGroup ? added[child].order >= renewal.order : group >= renewal.from
     }
 
     private mutating func beginStop(_ outcome: Outcome, _ now: Int64) {
         phase = .stopping(outcome)
         renewal = nil
         for child in children.indices where children[child].state == .backingOff { set(child, .waiting, now) }
-        bringDown(from: 0, now)
+        bringDown(from: 0, order: 0, now)
     }
 
-    private mutating func beginRenewal(from: Int, _ due: Int64, _ now: Int64) {
-        renewal = Renewal(from: min(from, renewal?.from ?? from), due: max(due, renewal?.due ?? due))
-        bringDown(from: renewal!.from, now)
+    private mutating func beginRenewal(from: Int, order: Int, _ due: Int64, _ now: Int64) {
+        let whole = Renewal(
+            from: min(from, renewal?.from ?? from), order: min(order, renewal?.order ?? order),
+            due: max(due, renewal?.due ?? due))
+        renewal = whole
+        if whole.from < groups.count { groupsWereUp = false }
+        bringDown(from: whole.from, order: whole.order, now)
     }
 
-    /// Cancels the groups from this index on, each when all that need it are down.
-    private mutating func bringDown(from: Int, _ now: Int64) {
+    /// First those that were added, then the groups from this index on, each when all that need it are down.
+    private mutating func bringDown(from: Int, order: Int, _ now: Int64) {
         notDown = groups.count - from
         for group in from..<groups.count {
             groups[group].isDown = false
             groups[group].holders = plan.dependents[group].count
         }
+        beginSweep(order: order, now)
+    }
+
+    /// The added ones are down.
+    mutating func bringDownGroups(_ now: Int64) {
+        let from = renewal?.from ?? 0
         if notDown == 0 { return noteAllDown(now) }
         for group in from..<groups.count where plan.dependents[group].isEmpty { cancel(group, now) }
     }
@@ -404,7 +485,8 @@ struct Supervision {
     }
 
     /// A child of it has ended, or it was told to: if it is down, so may be told what it needs.
-    private mutating func noteDown(_ group: Int, _ now: Int64) {
+    mutating func noteDown(_ group: Int, _ now: Int64) {
+        if added.areSwept { return }
         let from = renewal?.from ?? 0
         // A chain of groups is as long as its author likes: no recursion.
         var next = [group]
@@ -431,7 +513,7 @@ struct Supervision {
     }
 
     private mutating func finishRenewal(_ now: Int64) {
-        guard let done = renewal, notDown == 0, now >= done.due, phase == .up else { return }
+        guard let done = renewal, notDown == 0, !added.areSwept, now >= done.due, phase == .up else { return }
         renewal = nil
         for child in children.indices
         where children[child].group >= done.from && children[child].state == .done
@@ -440,6 +522,7 @@ struct Supervision {
             set(child, .waiting, now)
         }
         for group in groups.indices { startWaiting(group, now) }
-        noteReady()
+        noteReady(now)
+        startAdded(now)
     }
 }

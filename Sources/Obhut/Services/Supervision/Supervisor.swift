@@ -9,6 +9,7 @@ import CObhut
 /// - It never waits: starting or stopping a slow child keeps it from nothing (V6).
 /// - Its children are its monitors. An EXIT names the pid, the pid the child; what comes from a pid
 ///   that is no child's any more is of the past.
+/// - What is asked of it (`SupervisorRequests.swift`) is answered when it is done; meanwhile it serves others.
 /// - What it is sent beside that is dropped: a supervisor does not gather a mailbox.
 /// - Whatever ends it ends its children: who is ended by force, with no time for a stop in order,
 ///   terminates them.
@@ -19,7 +20,7 @@ enum Supervisor {
         table.initialize(
             to: obh_body(
                 start: { Supervisor.start(.from($0!)) }, step: { Supervisor.step(.from($0!)) },
-                stop: { Supervisor.stop(.from($0!)) }, where: nil))
+                stop: { Supervisor.stop(.from($0!)) }, where: nil, memory: nil))
         return UnsafePointer(table)
     }()
 
@@ -30,6 +31,7 @@ enum Supervisor {
         process.pointee.bodyState = Unmanaged.passRetained(state).toOpaque()
         // Who is linked to a supervisor does not take it along.
         process.pointee.trapLinks = .failures
+        program.instances.begin(process.pid)
         state.supervision.start(now: process.system.clock.now)
         return 0
     }
@@ -37,22 +39,29 @@ enum Supervisor {
     private static func step(_ process: ProcessPointer) -> Int32 {
         let state = Supervisor.state(process)
         process.pointee.mailbox.route()
+        // What follows from one is done before the next: the number of a child that is gone may be another's then.
         while let signal = process.takeOldest() {
             state.take(signal)
             signal.release()
+            if let outcome = state.act() { return end(process, state.reason(outcome)) }
         }
         state.supervision.tick(now: process.system.clock.now)
-        if let outcome = state.act() {
-            process.end(state.reason(outcome))
-            return Int32(OBH_STEP_ENDED)
-        }
+        if let outcome = state.act() { return end(process, state.reason(outcome)) }
         process.pointee.wakeAt = state.supervision.nextDue
         return Int32(OBH_STEP_WAITING)
     }
 
+    private static func end(_ process: ProcessPointer, _ reason: ExitReason) -> Int32 {
+        if reason.isAbnormal { state(process).program.verdict.reason = reason }
+        process.end(reason)
+        return Int32(OBH_STEP_ENDED)
+    }
+
     private static func stop(_ process: ProcessPointer) {
         guard let raw = process.pointee.bodyState else { return }
-        Unmanaged<SupervisorState>.fromOpaque(raw).takeRetainedValue().endChildren()
+        let state = Unmanaged<SupervisorState>.fromOpaque(raw).takeRetainedValue()
+        state.end()
+        state.program.instances.end(process.pid)
         process.pointee.bodyState = nil
     }
 
@@ -62,15 +71,18 @@ enum Supervisor {
 }
 
 /// A supervisor's own memory; only its owner's.
-private final class SupervisorState {
+final class SupervisorState {
     var supervision: Supervision
-    private let program: SupervisorProgram
-    private let process: ProcessPointer
+    let program: SupervisorProgram
+    let process: ProcessPointer
     /// Of each child the process that it is, or `none`.
-    private var pids: [Pid]
+    var pids: [Pid]
     private var children: [Pid: Int] = [:]
     /// How the last process of a child ended, where that matters: it failed.
     private var failures: [Int: ExitReason] = [:]
+    /// How often a child was started again after it had ended.
+    var restarts: [Int: Int] = [:]
+    var requests = SupervisorRequests()
 
     init(_ program: SupervisorProgram, _ process: ProcessPointer) {
         self.program = program
@@ -85,8 +97,12 @@ private final class SupervisorState {
         let now = process.system.clock.now
         switch signal.pointee.kind {
         case .exit:
+            let ended = signal.pointee.from
+            // What was not settled with what follows from it is settled without.
+            defer { if signal.reason.isAbnormal { program.log.crashes.settle(ended) } }
             guard let child = children.removeValue(forKey: signal.pointee.from) else { return }
             let reason = signal.reason
+            failures[child] = nil
             var end = Supervision.End.normal
             if supervision.state(of: child) == .overdue {
                 failures[child] = .error("not ready within \(formatDuration(policy(of: child).startTimeout))", of: pids[child])
@@ -101,15 +117,25 @@ private final class SupervisorState {
             pids[child] = .none
         case .cancel: supervision.stop(deadline: Int64(bitPattern: signal.pointee.a), now: now)
         case .message:
-            guard let child = children[signal.pointee.from] else { return }
-            if signal.topic.elementsEqual(SupervisionTopic.running.bytes) { supervision.running(child, now: now) }
-            if signal.topic.elementsEqual(SupervisionTopic.ready.bytes) { supervision.ready(child, now: now) }
+            guard let topic = SupervisionTopic(signal.topic) else { return }
+            switch topic {
+            case .running: if let child = children[signal.pointee.from] { supervision.running(child, now: now) }
+            case .ready: if let child = children[signal.pointee.from] { supervision.ready(child, now: now) }
+            default: serve(topic, signal, now)
+            }
         default: break
         }
     }
 
-    private func policy(of child: Int) -> SupervisionPlan.Policy {
-        program.plan.groups[supervision.place(of: child).group].policy
+    func policy(of child: Int) -> SupervisionPlan.Policy {
+        supervision.policy(of: child)
+    }
+
+    /// What a child runs, and its number in its group from 0.
+    func group(of child: Int) -> (group: SupervisorProgram.Group, number: Int) {
+        if let added = requests.added[child] { return (added, 0) }
+        let (index, number) = supervision.place(of: child)
+        return (program.groups[index], number)
     }
 
     // MARK: Actions
@@ -122,8 +148,12 @@ private final class SupervisorState {
         for action in supervision.takeActions() {
             switch action {
             case .restarting(let child, let attempt, let delay): noteRestart(child, attempt, delay)
-            case .abandoned(let child): note(child, "and is not restarted")
-            case .givenUp(let child, let reason): note(child, "(given up: \(explain(reason)))")
+            case .abandoned(let child): note(child, "and is not restarted", settle(child, .abandoned))
+            case .givenUp(let child, let reason):
+                note(child, "(given up: \(explain(reason)))", settle(child, .givenUp, why: reason.isOfAttempts ? nil : explain(reason)))
+            case .refused(let child):
+                note(child, "and was not started", settle(child, .abandoned))
+                answerRefused(child, failures[child])
             default: pending.append(action)
             }
         }
@@ -144,22 +174,31 @@ private final class SupervisorState {
                 case .endOverdue(let child): _ = process.system.terminate(pids[child], from: process.pid)
                 case .ready: process.tellSupervisor(.ready)
                 case .finish(let outcome): return outcome
-                case .restarting, .abandoned, .givenUp: break
+                case .up(let child): answerUp(child)
+                case .stopped(let child): answerStopped(child)
+                case .removed(let child):
+                    forget(child)
+                    failures[child] = nil
+                    restarts[child] = nil
+                case .restarting, .abandoned, .givenUp, .refused: break
                 }
             }
         }
     }
 
     private func start(_ child: Int) {
-        let (index, number) = supervision.place(of: child)
-        let group = program.groups[index]
+        let (group, number) = group(of: child)
         switch group.work {
         case .host(let host):
             host.start()
             supervision.ready(child, now: process.system.clock.now)
         case .process(let entry, let host, let input):
             var writer = PayloadWriter()
-            writer.write(.list(group.isNumbered ? input + [.int(Int64(number + 1))] : input))
+            if let arguments = group.arguments {
+                arguments.withUnsafeBytes { writer.appendRaw($0) }
+            } else {
+                writer.write(.list(group.isNumbered ? input + [.int(Int64(number + 1))] : input))
+            }
             do throws(ProcessSystem.SpawnFault) {
                 guard case .found(let definition) = process.system.resolveDefinition(entry) else {
                     preconditionFailure("an application was loaded without \(entry)")
@@ -180,7 +219,7 @@ private final class SupervisorState {
     private func cancel(_ child: Int, _ deadline: Int64) {
         let now = process.system.clock.now
         // A host is closed when the runtime stops. Of a process that has ended the EXIT is on its way.
-        if case .host = program.groups[supervision.place(of: child).group].work {
+        if case .host = group(of: child).group.work {
             supervision.ended(child, .normal, now: now)
         } else {
             _ = process.system.cancel(pids[child], from: process.pid, timeout: max(1, deadline - now))
@@ -188,19 +227,36 @@ private final class SupervisorState {
     }
 
     /// Its owner ends, and there is no time left to ask them.
-    func endChildren() {
+    func end() {
         for pid in pids where pid != .none { _ = process.system.terminate(pid, from: process.pid) }
+        program.log.crashes.settleAll(of: process.pid)
+    }
+
+    /// Completes the report of a child's end with what follows from it.
+    private func settle(
+        _ child: Int, _ outcome: CrashRecord.Decision.Outcome, delay: Int64 = 0, why: String? = nil
+    ) -> CrashRecord? {
+        program.log.crashes.settle(
+            pids[child],
+            CrashRecord.Decision(
+                outcome: outcome, supervisor: process.pointee.definition?.id ?? "", child: shortName(of: child),
+                restarts: supervision.attempts(of: child), delay: delay, why: why))
     }
 
     // MARK: What is said of it
 
     /// `app:pool child 'worker#2' (app:worker)`, or of what starts with the runtime `app:worker`.
     private func name(of child: Int) -> String {
-        let (index, number) = supervision.place(of: child)
-        let group = program.groups[index]
+        let group = group(of: child).group
         guard case .process(let entry, _, _) = group.work, entry != group.name else { return group.name }
         if process.pointee.definition?.id == SupervisorProgram.rootID { return "\(group.name) (\(entry))" }
-        return "child '\(group.name)\(group.isNumbered ? "#\(number + 1)" : "")' (\(entry))"
+        return "child '\(shortName(of: child))' (\(entry))"
+    }
+
+    /// By which it can be asked for.
+    func shortName(of child: Int) -> String {
+        let (group, number) = group(of: child)
+        return group.isNumbered ? "\(group.name)#\(number + 1)" : group.name
     }
 
     private func whole(_ child: Int) -> String {
@@ -210,19 +266,28 @@ private final class SupervisorState {
     }
 
     /// Each failure is in the log (F5), with what follows from it.
-    private func note(_ child: Int, _ consequence: String) {
+    private func note(
+        _ child: Int, _ consequence: String, _ crash: CrashRecord?, restart: (number: Int, delay: Int64)? = nil
+    ) {
         guard let reason = failures[child] else { return }
         var record = LogRecord(level: .error, message: "\(whole(child)) failed \(consequence): \(reason.text)")
         record.traceback = reason.traceback
+        record.said = said(child, reason, restart)
+        record.essentials = program.log.essentials(of: crash)
         program.log.write(record)
     }
 
     private func noteRestart(_ child: Int, _ attempt: Int, _ delay: Int64) {
-        let restart = "restart \(attempt) in \(formatDuration(delay / 1_000_000 * 1_000_000))"
-        if failures[child] != nil {
-            note(child, "(\(restart))")
+        restarts[child, default: 0] += 1
+        let text = "restart \(attempt) in \(formatDuration(delay / 1_000_000 * 1_000_000))"
+        if let reason = failures[child] {
+            // It was ended because it was not ready: the reason is not what it died of.
+            let why = reason.origin == pids[child] && reason.process == .none ? reason.text : nil
+            note(child, "(\(text))", settle(child, .restart, delay: delay, why: why), restart: (attempt, delay))
         } else {
-            program.log.write(.info, "\(whole(child)) ended (\(restart))")
+            var record = LogRecord(level: .info, message: "\(whole(child)) ended (\(text))")
+            record.said = said(child, nil, (attempt, delay))
+            program.log.write(record)
         }
         failures[child] = nil
     }
@@ -230,8 +295,38 @@ private final class SupervisorState {
     /// One that was told to end and failed instead.
     private func noteStopped(_ child: Int, _ reason: ExitReason) {
         guard supervision.state(of: child) == .stopping, reason.isAbnormal else { return }
-        program.log.write(.warning, "\(whole(child)) was to end and failed: \(reason.text)")
+        var record = LogRecord(level: .warning, message: "\(whole(child)) was to end and failed: \(reason.text)")
+        record.said = said(child, reason, nil)
+        record.essentials = program.log.essentials(of: settle(child, .stopped))
+        program.log.write(record)
         failures[child] = nil
+    }
+
+    /// The same for machines: which child of whom, and of a restart which one in a row and after how many milliseconds.
+    private func said(_ child: Int, _ reason: ExitReason?, _ restart: (number: Int, delay: Int64)?) -> LogRecord.Said {
+        var entry: String?
+        if case .process(let id, _, _) = group(of: child).group.work { entry = id }
+        var writer = PayloadWriter()
+        writer.writeMapHeader(2 + (reason == nil ? 0 : 1) + (restart == nil ? 0 : 2))
+        writer.writeString("child")
+        writer.writeString(shortName(of: child))
+        if let restart {
+            writer.writeString("delay_ns")
+            writer.writeInteger(restart.delay)
+        }
+        if let reason {
+            writer.writeString("reason")
+            writer.writeString(reason.text)
+        }
+        if let restart {
+            writer.writeString("restart")
+            writer.writeInteger(Int64(restart.number))
+        }
+        writer.writeString("supervisor")
+        writer.writeString(process.pointee.definition?.id ?? "")
+        return LogRecord.Said(
+            entry: entry, pid: pids[child] == .none ? nil : process.system.text(of: pids[child]),
+            fields: Array(writer.bytes))
     }
 
     private func explain(_ reason: Supervision.Reason) -> String {
@@ -264,6 +359,11 @@ private final class SupervisorState {
             return .error(cause, after: prefix + ": ", of: process.pid)
         }
     }
+}
+
+extension Supervision.Reason {
+    /// The number of restarts says it.
+    fileprivate var isOfAttempts: Bool { if case .attempts = self { true } else { false } }
 }
 
 extension SupervisorProgram {

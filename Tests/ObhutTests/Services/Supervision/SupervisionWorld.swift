@@ -58,6 +58,28 @@ final class SupervisionWorld {
         settle()
     }
 
+    /// - Returns: the number of the new child.
+    @discardableResult
+    func add(_ policy: SupervisionPlan.Policy) -> Int {
+        let child = supervision.add(policy, now: now)
+        if child == lives.count {
+            lives.append(0)
+            forced.append(.max)
+        }
+        settle()
+        return child
+    }
+
+    func hold(_ child: Int) {
+        supervision.hold(child, now: now)
+        settle()
+    }
+
+    func resume(_ child: Int) {
+        supervision.resume(child, now: now)
+        settle()
+    }
+
     func ready(_ child: Int) {
         supervision.ready(child, now: now)
         settle()
@@ -120,7 +142,7 @@ final class SupervisionWorld {
             }
             later(byForce, child) { $0.finish(child, .failure(isRetryable: true)) }
         case .endOverdue(let child): later(1 * ms, child) { $0.finish(child, .failure(isRetryable: true)) }
-        case .restarting, .abandoned, .givenUp, .ready, .finish: break
+        case .restarting, .abandoned, .givenUp, .ready, .finish, .up, .refused, .stopped, .removed: break
         }
     }
 
