@@ -15,7 +15,7 @@
  * and ownership hold for the member of the same name. Only what is different is said here.
  *
  *   - A failed call throws obhut::error. Timeouts, and what cannot fail, do not throw.
- *   - runtime, port, message and config own one handle each; they move, without throwing, and do not copy. One that
+ *   - runtime, port, message, crash and config own one handle each; they move, without throwing, and do not copy. One that
  *     was moved from holds nothing: calls on it throw OBHUT_INVALID_HANDLE. native() is the handle, for obhut.h.
  *   - Texts are std::string_view, copied when C needs a closing NUL; one with a NUL inside throws.
  *   - A timeout is any std::chrono::duration, or obhut::forever. A negative duration is what is left of a time that
@@ -942,6 +942,49 @@ public:
     config &preemption_signal(int number) { return check(obhut_config_set_preemption_signal(native(), number)); }
     config &seed(std::uint64_t value) { return check(obhut_config_set_seed(native(), value)); }
     config &cloning(bool enabled) { return check(obhut_config_set_cloning(native(), enabled ? 1 : 0)); }
+    /// How many crash reports are kept, and how many bytes of them.
+    config &crash_reports(std::uint32_t count, std::size_t bytes)
+    {
+        return check(obhut_config_set_crash_reports(native(), count, bytes));
+    }
+    /// What they say of messages: how many that were taken, how many that wait, contents up to how many bytes.
+    config &crash_messages(std::uint32_t received, std::uint32_t waiting, std::size_t contents)
+    {
+        return check(obhut_config_set_crash_messages(native(), received, waiting, contents));
+    }
+    /// What may be shown of a message's contents: none, nothing. Called on the thread of the process that has failed,
+    /// several at once; it must not call this library. One that throws shows nothing. {}: the payload as JSON.
+    config &crash_redaction(
+        std::function<std::optional<std::string>(std::string_view entry, std::string_view topic, view payload)> shown)
+    {
+        using function = decltype(shown);
+        if (!shown) return check(obhut_config_set_crash_redaction(native(), nullptr, nullptr, nullptr));
+        const auto called = [](void *user, const char *entry, const char *topic, std::size_t topic_length, const void *payload,
+                               std::size_t length, char *text, std::size_t size) noexcept {
+            std::int64_t count = -1;
+            guarded([&] {
+                const std::optional<std::string> found =
+                    (*static_cast<function *>(user))(entry, std::string_view(topic, topic_length), view(payload, length));
+                if (!found) return;
+                std::size_t written = found->copy(text, size);
+                // What does not fit is cut between two characters.
+                while (written > 0 && written < found->size() && (static_cast<unsigned char>((*found)[written]) & 0xc0) == 0x80) written--;
+                count = static_cast<std::int64_t>(written);
+            });
+            return count;
+        };
+        return check(obhut_config_set_crash_redaction(native(), called, new function(std::move(shown)), &discard<function>));
+    }
+    /// Takes each crash report as one line of JSON; called on a thread of the library.
+    config &crash_sink(std::function<void(std::string_view json)> sink)
+    {
+        using function = decltype(sink);
+        if (!sink) return check(obhut_config_set_crash_sink(native(), nullptr, nullptr, nullptr));
+        const auto called = [](void *user, const char *text, std::size_t length) noexcept {
+            guarded([&] { (*static_cast<function *>(user))(std::string_view(text, length)); });
+        };
+        return check(obhut_config_set_crash_sink(native(), called, new function(std::move(sink)), &discard<function>));
+    }
 
 private:
     config &check(obhut_status status)
@@ -973,6 +1016,43 @@ private:
     }
 
     detail::handle<obhut_config, &obhut_config_free> handle_;
+};
+
+// ------------------------------------------------------------------------------------------- Crash reports
+
+/// What was known of a process at its abnormal end. The texts live as long as it does.
+class crash {
+public:
+    /// Takes a handle of obhut.h over.
+    explicit crash(obhut_crash *taken) noexcept : handle_(taken) {}
+    /// A report from the JSON that json() gave. Throws OBHUT_MALFORMED.
+    static crash from_json(std::string_view json)
+    {
+        obhut_crash *read = nullptr;
+        detail::call(&obhut_crash_from_json, json.data() ? json.data() : "", json.size(), &read);
+        return crash(read);
+    }
+    obhut_crash *native() const noexcept { return handle_.get(); }
+
+    /// Its number in its runtime, from 1.
+    std::uint64_t sequence() const noexcept { return obhut_crash_sequence(native()); }
+    obhut::pid pid() const noexcept { return obhut::pid(obhut_crash_pid(native())); }
+    /// The entry that the process ran, and the text of its error; "" if it is not known.
+    std::string_view entry() const noexcept { return obhut_crash_entry(native()); }
+    std::string_view error() const noexcept { return obhut_crash_error(native()); }
+    /// The whole report as lines for people, and as one line of JSON.
+    std::string_view text() const noexcept { return whole(&obhut_crash_text); }
+    std::string_view json() const noexcept { return whole(&obhut_crash_json); }
+
+private:
+    std::string_view whole(decltype(&obhut_crash_text) function) const noexcept
+    {
+        std::size_t length = 0;
+        const char *text = function(native(), &length);
+        return {text, length};
+    }
+
+    detail::handle<obhut_crash, &obhut_crash_free> handle_;
 };
 
 // ------------------------------------------------------------------------------------------------- Runtime
@@ -1008,6 +1088,65 @@ public:
         detail::call(&obhut_runtime_supervisor, native(), &found);
         return pid(found);
     }
+    /// How the application has failed; none if it has not.
+    std::optional<std::string> failure() const
+    {
+        char *text = nullptr;
+        std::size_t length = 0;
+        obhut_error *taken = nullptr;
+        const obhut_status status = obhut_runtime_failure(native(), &text, &length, &taken);
+        if (status != OBHUT_OK && status != OBHUT_NOT_FOUND) throw error(status, taken);
+        obhut_error_free(taken);
+        const std::unique_ptr<void, detail::bytes_deleter> owned(text);
+        if (status == OBHUT_NOT_FOUND) return std::nullopt;
+        return std::string(text, length);
+    }
+    /// What the application that is loaded means; OBHUT_EXPLAIN_…. `warnings`, if not NULL, gets their number.
+    std::string explain(std::int32_t format = OBHUT_EXPLAIN_TEXT, std::size_t *warnings = nullptr) const
+    {
+        char *text = nullptr;
+        std::size_t length = 0;
+        detail::call(&obhut_runtime_explain, native(), format, &text, &length, warnings);
+        const std::unique_ptr<void, detail::bytes_deleter> owned(text);
+        return std::string(text, length);
+    }
+    /// The oldest crash report that is kept and has a number above `after`; none if there is none.
+    std::optional<crash> next_crash(std::uint64_t after = 0) const
+    {
+        obhut_crash *found = nullptr;
+        obhut_error *taken = nullptr;
+        const obhut_status status = obhut_runtime_next_crash(native(), after, &found, &taken);
+        if (status == OBHUT_OK) return crash(found);
+        if (status != OBHUT_NOT_FOUND) throw error(status, taken);
+        obhut_error_free(taken);
+        return std::nullopt;
+    }
+
+    /// Adds a child to a supervisor that runs, and waits until it is ready. `specification`: a map with the fields of a
+    /// child in YAML. Throws OBHUT_TIMEOUT, after which it goes on, and OBHUT_FAILED with the child's error.
+    pid start_child(pid supervisor, const payload &specification, timeout limit = forever)
+    {
+        obhut_pid started = 0;
+        detail::call(&obhut_supervisor_start_child, native(), supervisor.native(), specification.data(), specification.size_bytes(),
+                     limit.native(), &started);
+        return pid(started);
+    }
+    /// Ends a child and waits until it has ended.
+    void stop_child(pid supervisor, std::string_view name, timeout limit = forever)
+    {
+        detail::call(&obhut_supervisor_stop_child, native(), supervisor.native(), detail::c_string(name).get(), limit.native());
+    }
+    /// Starts a child that has no process, and waits until it is ready.
+    pid restart_child(pid supervisor, std::string_view name, timeout limit = forever)
+    {
+        obhut_pid started = 0;
+        detail::call(&obhut_supervisor_restart_child, native(), supervisor.native(), detail::c_string(name).get(), limit.native(),
+                     &started);
+        return pid(started);
+    }
+    /// The children of a supervisor, an array of maps, and how many there are, a map: obhut.h lists the fields.
+    payload children(pid supervisor, timeout limit = forever) const { return asked(&obhut_supervisor_children, supervisor, limit); }
+    payload count_children(pid supervisor, timeout limit = forever) const { return asked(&obhut_supervisor_count, supervisor, limit); }
 
     /// The text of a pid, "{app:processes|0x00004}".
     std::string text(pid of) const
@@ -1050,6 +1189,14 @@ private:
         obhut_runtime *made = nullptr;
         detail::call(&obhut_runtime_create, settings, &made);
         handle_.reset(made);
+    }
+    payload asked(decltype(&obhut_supervisor_count) function, pid supervisor, timeout limit) const
+    {
+        void *bytes = nullptr;
+        std::size_t size = 0;
+        detail::call(function, native(), supervisor.native(), limit.native(), &bytes, &size);
+        const std::unique_ptr<void, detail::bytes_deleter> owned(bytes);
+        return payload(bytes, size);
     }
     std::string read(decltype(&obhut_runtime_read_log) function)
     {
@@ -1191,6 +1338,7 @@ private:
 static_assert(std::is_nothrow_move_constructible_v<runtime> && std::is_nothrow_move_assignable_v<runtime> &&
               std::is_nothrow_move_constructible_v<port> && std::is_nothrow_move_assignable_v<port> &&
               std::is_nothrow_move_constructible_v<message> && std::is_nothrow_move_assignable_v<message> &&
+              std::is_nothrow_move_constructible_v<crash> && std::is_nothrow_move_assignable_v<crash> &&
               std::is_nothrow_move_constructible_v<config> && std::is_nothrow_move_assignable_v<config> &&
               std::is_nothrow_move_constructible_v<payload> && std::is_nothrow_copy_constructible_v<error>);
 

@@ -354,6 +354,66 @@ static void callbacks()
     EXPECT(held::alive == 0);
 }
 
+static const char supervised[] = R"(
+version: "1.0"
+namespace: app
+entries:
+  - { name: host, kind: process.host, host: { workers: 2 }, lifecycle: { auto_start: true } }
+  - { name: top, kind: supervisor, children: [{ name: first, process: waits }] }
+  - { name: waits, kind: process.lua, source: 'return { main = function() process.events():receive() end }' }
+  - { name: fails, kind: process.lua, source: 'return { main = function() process.inbox():receive() error("on purpose", 0) end }' }
+)";
+
+static void supervisors_and_crashes()
+{
+    std::atomic<int> sunk = 0, redacted = 0;
+    obhut::config config;
+    config.crash_reports(2, 1 << 20)
+        .crash_messages(4, 4, 100)
+        .crash_redaction([&](std::string_view entry, std::string_view topic, obhut::view payload) -> std::optional<std::string> {
+            redacted += entry == "app:fails" && topic == "secret" && payload.get<int>() == 7;
+            return "only this";
+        })
+        .crash_sink([&, token = held()](std::string_view json) { sunk += json.back() == '\n', throw 1; });
+    {
+        obhut::runtime runtime(config);
+        EXPECT(thrown([&] { runtime.explain(); }) == OBHUT_WRONG_STATE);
+        runtime.load_text(supervised);
+        std::size_t warnings = 99;
+        EXPECT(runtime.explain(OBHUT_EXPLAIN_JSON, &warnings).front() == '{' && warnings < 99 && !runtime.explain().empty());
+        runtime.start();
+        obhut::port port(runtime);
+        const obhut::pid top = port.spawn("app:top", {}, obhut::monitored);
+        const obhut::payload more = obhut::payload::of(std::map<std::string, std::string>{{"name", "more"}, {"process", "waits"}});
+        const obhut::pid child = runtime.start_child(top, more, 10s);
+        EXPECT(child && thrown([&] { runtime.start_child(top, more, 10s); }) == OBHUT_WRONG_STATE);
+        EXPECT(thrown([&] { runtime.start_child(top, obhut::payload::of(1), 10s); }) == OBHUT_INVALID_ARGUMENT);
+        const obhut::payload children = runtime.children(top, 10s);
+        EXPECT(children.view().size() == 2 && children.view()[1]["name"].text() == "more");
+        EXPECT(children.view()[1]["pid"].get<obhut::pid>() == child);
+        EXPECT(runtime.count_children(top, 10s).view()["active"].get<int>() == 2);
+        runtime.stop_child(top, "first", 10s);
+        EXPECT(runtime.restart_child(top, "first", 10s));
+        EXPECT(thrown([&] { runtime.restart_child(top, "first", 10s); }) == OBHUT_WRONG_STATE);
+        EXPECT(thrown([&] { runtime.stop_child(top, "nobody", 10s); }) == OBHUT_NOT_FOUND);
+        EXPECT(!runtime.failure());
+
+        EXPECT(!runtime.next_crash());
+        const obhut::pid fails = port.spawn("app:fails", {}, obhut::monitored);
+        port.send(fails, "secret", 7);
+        EXPECT(!next(port).result().ok);
+        const std::optional<obhut::crash> report = runtime.next_crash();
+        EXPECT(report && report->pid() == fails && report->entry() == "app:fails" && report->error() == "on purpose");
+        EXPECT(report->text().find("only this") != std::string_view::npos && report->sequence() == 1 && !runtime.next_crash(1));
+        EXPECT(obhut::crash::from_json(report->json()).error() == "on purpose");
+        EXPECT(thrown([] { obhut::crash::from_json("{"); }) == OBHUT_MALFORMED);
+        runtime.stop(10s);
+    }
+    EXPECT(sunk == 1 && redacted == 1);
+    config.crash_sink({}).crash_redaction({});
+    EXPECT(held::alive == 0);
+}
+
 static void faults()
 {
     obhut::runtime runtime;
@@ -385,6 +445,7 @@ int main()
     times();
     processes();
     callbacks();
+    supervisors_and_crashes();
     faults();
     return failures == 0 ? 0 : 1;
 }
