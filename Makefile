@@ -32,7 +32,7 @@ place    = $(patsubst lib/%,$(LIBDIR)/%,$(1))
 fill     = sed -e 's|@VERSION@|$(VERSION)|; s|@ABI@|$(SOMAJOR)|; s|@UP@|$(1)|'
 UP       = $(shell echo '$(LIBDIR)' | sed 's|[^/][^/]*|..|g')
 
-.PHONY: build deb setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-guide test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
+.PHONY: build deb setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-guide test-python wheel test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -78,7 +78,7 @@ bench-plots:
 	@benchmarks/run --report
 
 ## test        every test there is
-test: fresh-logs test-layers test-packaging test-command test-guide test-sanitized test-interrupted test-uncloned test-swift
+test: fresh-logs test-layers test-packaging test-command test-guide test-python test-sanitized test-interrupted test-uncloned test-swift
 	@scripts/test-summary
 
 # The summary at the end is of this run alone.
@@ -105,6 +105,14 @@ test-command: build
 ## test-guide  what docs/guide shows, done and compared
 test-guide: build
 	@Tests/Guide/run
+
+## test-python the Python package: types, wheel, and its tests in a fresh environment
+test-python: build
+	@Tests/Python/run
+
+## wheel       the Python package with everything inside, in build/python/wheels
+wheel: build
+	@scripts/wheel
 
 ## test-interrupted  the tests that run Lua, interrupted at every instruction and then at an interval drawn by chance
 test-interrupted: setup

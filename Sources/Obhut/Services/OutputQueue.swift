@@ -34,6 +34,7 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     private var bytes = 0  // guarded by lock
     private var droppedCount = 0  // guarded by lock; ever
     private var missing = 0  // guarded by lock; dropped since the last line that fitted
+    private var handing = 0  // guarded by lock; taken from the queue and not yet given to the sink
     private var closing = false  // guarded by lock
     private var abandoned = false  // guarded by lock; `close` did not wait any longer
     private var finished = true  // guarded by lock; no thread hands over
@@ -139,7 +140,11 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
             while !finished {
                 if !changed.wait(lock, until: deadline) { break }
             }
-            abandoned = !finished
+            if !finished {
+                abandoned = true
+                droppedCount += handing + lines.count
+                lines = []
+            }
             return finished
         }
         // One that is stuck inside the sink cannot be waited for.
@@ -155,12 +160,13 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
                 let batch = lines[...]
                 lines = []
                 bytes = 0
+                handing = batch.count
                 return batch
             }
             if batch.isEmpty { break }
-            for (index, line) in batch.enumerated() {
+            for line in batch {
                 let isOver = lock.with {
-                    if abandoned { droppedCount += batch.count - index + lines.count }
+                    handing -= 1
                     return abandoned
                 }
                 if isOver { return }

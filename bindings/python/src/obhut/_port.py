@@ -1,0 +1,218 @@
+"""A port: a mailbox of this program, with a pid. To everybody else it is a process."""
+
+from __future__ import annotations
+
+import ctypes
+import select
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from . import _bindings as b
+from ._errors import Closed, Forked, Timeout, checked, error_for
+from ._library import c
+from ._messages import Event, taken
+from ._payload import Pid, encode
+from ._runtime import Dest, Runtime, _optional
+from ._time import Seconds, nanoseconds
+
+
+class Port:
+    """A mailbox. Failures of linked processes come as events, and it ends only by `close` or with its runtime.
+
+    Any thread may use it; each event goes to one of those that wait. As an iterator it gives events until it is closed.
+    In asyncio use `obhut.aio`.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        """See `Runtime.port`."""
+        handle = ctypes.c_void_p()
+        self._runtime = runtime
+        self._handle: int | None = None
+        self._waiting = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        checked(c.obhut_port_create, runtime._using(), ctypes.byref(handle))
+        self._handle = handle.value
+        self._fd = c.obhut_port_fd(handle)
+
+    # ------------------------------------------------------------------ life
+
+    def close(self) -> None:
+        """Ends the port, as a process ends normally. Who waits for it gets `Closed`. A second call does nothing."""
+        with self._changed:
+            if self._handle is None or self._closing:
+                return
+            self._closing = True
+            if self._runtime._forked:
+                self._handle = None
+                return
+            # Its descriptor goes to another port then: nobody may still be waiting for it. A wake-up ends one wait, and
+            # whoever it ends says so.
+            while self._waiting:
+                c.obhut_port_wake(self._handle)
+                self._changed.wait()
+            handle, self._handle = self._handle, None
+        c.obhut_port_free(handle)
+
+    def __enter__(self) -> Port:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None and not self._runtime._forked:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            c.obhut_port_free(self._handle)
+            self._handle = None
+
+    def __repr__(self) -> str:
+        return f"<obhut.Port {'closed' if self._handle is None else self.pid}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle is None or self._closing
+
+    def _using(self) -> int:
+        if self._runtime._forked:
+            raise Forked("this port belongs to the parent of this process", 0)
+        handle = self._handle
+        if handle is None or self._closing:
+            raise Closed("the port is closed", b.OBHUT_CLOSED)
+        return handle
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime it belongs to."""
+        return self._runtime
+
+    @property
+    def pid(self) -> Pid:
+        """Its pid, which others send to."""
+        return Pid(c.obhut_port_pid(self._using()), self._runtime.text_of)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable exactly while something can be received; not to be read. For `select` and the
+        like: then `receive(0)` until it raises `Timeout`."""
+        self._using()
+        return self._fd
+
+    # --------------------------------------------------------------- sending
+
+    def spawn(self, entry: str, *arguments: Any, host: str | None = None, monitored: bool = True,
+              linked: bool = False) -> Pid:
+        """Starts a process, with the port as its parent.
+
+        Args:
+            entry: "namespace:name".
+            arguments: what its `main` gets.
+            host: on which process host; None if there is only one.
+            monitored: its end will be an `Exit`.
+            linked: its failure will be a `LinkDown`.
+
+        Raises:
+            NotFound: there is no such entry or host.
+            LimitReached: the host is full.
+        """
+        flags = (b.OBHUT_SPAWN_MONITORED if monitored else 0) | (b.OBHUT_SPAWN_LINKED if linked else 0)
+        pid = ctypes.c_uint64()
+        data = encode(arguments)
+        checked(c.obhut_port_spawn, self._using(), entry.encode(), _optional(host), data, len(data), flags,
+                ctypes.byref(pid))
+        return Pid(pid.value, self._runtime.text_of)
+
+    def send(self, dest: Dest, topic: str, value: Any = None) -> None:
+        """Sends a value; whoever gets it can answer to the port. Raises as `Runtime.send`."""
+        data = encode(value)
+        checked(c.obhut_port_send, self._using(), self._runtime._value_of(dest), topic.encode(), data, len(data))
+
+    def monitor(self, dest: Dest) -> None:
+        """The end of `dest` will be one `Exit`.
+
+        Raises:
+            NotFound: it has ended already.
+            WrongState: it is monitored already.
+        """
+        checked(c.obhut_port_monitor, self._using(), self._runtime._value_of(dest))
+
+    def unmonitor(self, dest: Dest) -> None:
+        """No `Exit` of `dest` will be received after this, not even one that has come already."""
+        checked(c.obhut_port_unmonitor, self._using(), self._runtime._value_of(dest))
+
+    def link(self, dest: Dest) -> None:
+        """The failure of `dest` will be one `LinkDown`."""
+        checked(c.obhut_port_link, self._using(), self._runtime._value_of(dest))
+
+    def unlink(self, dest: Dest) -> None:
+        """The end of `dest` has no effect on the port after this."""
+        checked(c.obhut_port_unlink, self._using(), self._runtime._value_of(dest))
+
+    # ------------------------------------------------------------- receiving
+
+    def receive(self, timeout: Seconds | None = None) -> Event:
+        """The next message or event, in order of arrival.
+
+        Args:
+            timeout: None waits for ever, 0 not at all.
+
+        Raises:
+            Timeout: nothing came in time.
+            Interrupted: `wake` was called.
+            Closed: the port or its runtime was closed or stopped.
+        """
+        limit = nanoseconds(timeout)
+        deadline = None if limit < 0 else time.monotonic() + limit / 1e9
+        with self._changed:
+            self._using()
+            self._waiting += 1
+        try:
+            while True:
+                event = self._take()
+                if event is not None:
+                    return event
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise Timeout(f"nothing was received within {limit / 1e9:g} s", b.OBHUT_TIMEOUT)
+                # Python's own `poll`: signals are handled, and other threads run.
+                waiter = select.poll()
+                waiter.register(self._fd, select.POLLIN)
+                # Rounded up, so that a wait does not become many short ones at its end.
+                waiter.poll(None if left is None else min(int(left * 1000) + 1, 2**31 - 1))
+        finally:
+            with self._changed:
+                self._waiting -= 1
+                self._changed.notify_all()
+
+    def _take(self) -> Event | None:
+        """What is there, without waiting."""
+        message, error = ctypes.c_void_p(), ctypes.c_void_p()
+        while True:
+            status = c.obhut_port_receive(self._using(), 0, ctypes.byref(message), ctypes.byref(error))
+            if status == b.OBHUT_TIMEOUT:
+                c.obhut_error_free(error)
+                return None
+            if status != b.OBHUT_OK:
+                failure = error_for(status, error.value)
+                self._using()  # woken by `close`, in another thread
+                raise failure
+            assert message.value is not None
+            event = taken(message.value, self._runtime.text_of)
+            if event is not None:
+                return event
+
+    def wake(self) -> None:
+        """Ends one wait of `receive`, the present or else the next, with `Interrupted`."""
+        c.obhut_port_wake(self._using())
+
+    def __iter__(self) -> Iterator[Event]:
+        while True:
+            try:
+                yield self.receive()
+            except Closed:
+                return
