@@ -3,6 +3,8 @@
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# Where the library goes below PREFIX, such as lib/x86_64-linux-gnu.
+LIBDIR  ?= lib
 
 VERSION := $(shell scripts/version)
 SOMAJOR := $(shell scripts/version ABI)
@@ -17,13 +19,20 @@ LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProg
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
 # What make install copies and make uninstall removes, relative to the prefix.
-HEADERS  = $(notdir $(wildcard include/*.h))
+HEADERS  = $(notdir $(wildcard include/*.h include/*.hpp))
+CMAKE_FILES = $(addprefix lib/cmake/Obhut/,ObhutConfig.cmake ObhutConfigVersion.cmake)
 FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/libobhut.so \
-           $(addprefix include/,$(HEADERS)) lib/pkgconfig/obhut.pc \
+           $(addprefix include/,$(HEADERS)) lib/pkgconfig/obhut.pc $(CMAKE_FILES) \
+           share/man/man1/obhut.1 share/man/man3/obhut.3 \
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
+# `lib/x` of FILES as LIBDIR/x, where the rest stays.
+place    = $(patsubst lib/%,$(LIBDIR)/%,$(1))
+# $(call fill,UP): the templates of pkg-config and CMake; UP leads from the library's folder to the prefix.
+fill     = sed -e 's|@VERSION@|$(VERSION)|; s|@ABI@|$(SOMAJOR)|; s|@UP@|$(1)|'
+UP       = $(shell echo '$(LIBDIR)' | sed 's|[^/][^/]*|..|g')
 
-.PHONY: build setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-guide test-python wheel test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
+.PHONY: build deb setup demo bench bench-plots test fresh-logs test-layers test-swift test-packaging test-command test-guide test-python wheel test-interrupted test-uncloned test-sanitized sanitize install uninstall clean help
 # SwiftPM uses all cores by itself, and two of its builds in one folder wait for each other.
 .NOTPARALLEL:
 
@@ -38,16 +47,21 @@ build: setup
 	strip -o $(LIBRARY).new $(RELEASE)/libObhutShared.so && mv -f $(LIBRARY).new $(LIBRARY)
 	@ln -sf libobhut.so.$(VERSION) build/lib/libobhut.so.$(SOMAJOR)
 	@ln -sf libobhut.so.$(SOMAJOR) build/lib/libobhut.so
-	@cp -p include/*.h build/include/
-	@sed 's/@VERSION@/$(VERSION)/' pkgconfig/obhut.pc.in >build/lib/pkgconfig/obhut.pc
-	@sed 's/@VERSION@/$(VERSION)/' pkgconfig/obhut-uninstalled.pc.in >build/pkgconfig/obhut-uninstalled.pc
+	@cp -p include/*.h include/*.hpp build/include/
+	@$(call fill,..) pkgconfig/obhut.pc.in >build/lib/pkgconfig/obhut.pc
+	@$(call fill,..) pkgconfig/obhut-uninstalled.pc.in >build/pkgconfig/obhut-uninstalled.pc
+	@mkdir -p build/lib/cmake/Obhut
+	@for file in $(notdir $(CMAKE_FILES)); do $(call fill,..) cmake/$$file.in >build/lib/cmake/Obhut/$$file || exit 1; done
 	OBHUT_PACKAGING=1 $(SWIFT) build -c release --product obhut --static-swift-stdlib --disable-local-rpath
 	strip -o build/bin/obhut.new $(RELEASE)/obhut && mv -f build/bin/obhut.new build/bin/obhut
 	@mkdir -p build/share/bash-completion/completions build/share/zsh/site-functions \
 		build/share/fish/vendor_completions.d
-	@build/bin/obhut --generate-completion-script bash >build/share/bash-completion/completions/obhut
+	@build/bin/obhut --generate-completion-script bash | sed '1{/^#!/d}' >build/share/bash-completion/completions/obhut
 	@build/bin/obhut --generate-completion-script zsh >build/share/zsh/site-functions/_obhut
 	@build/bin/obhut --generate-completion-script fish >build/share/fish/vendor_completions.d/obhut.fish
+	@mkdir -p build/share/man/man1 build/share/man/man3
+	@packaging/manual 1 build/bin/obhut >build/share/man/man1/obhut.1
+	@packaging/manual 3 include/obhut.h >build/share/man/man3/obhut.3
 
 ## demo        builds, then runs examples/worker-pool
 demo: build
@@ -81,6 +95,7 @@ test-swift: setup
 
 ## test-packaging  what the release build leaves: exports, links, installation
 test-packaging: build
+	@SWIFT='$(SWIFT)' scripts/setup packaging
 	@Tests/Packaging/run
 
 ## test-command  the built command: output, errors, statuses, signals
@@ -123,18 +138,27 @@ sanitize: setup
 setup:
 	@SWIFT='$(SWIFT)' scripts/setup
 
-## install     copies build/ to PREFIX (/usr/local) under DESTDIR; run make build first
+## install     copies build/ to PREFIX (/usr/local) under DESTDIR, libraries to LIBDIR (lib) below it; run make build first
 install:
 	@test -x build/bin/obhut || { echo 'install: nothing built; run make build first' >&2; exit 1; }
-	@cd build && for file in $(FILES); do \
-		mkdir -p "$(DESTDIR)$(PREFIX)/$${file%/*}" && \
-		cp -df --preserve=mode,timestamps "$$file" "$(DESTDIR)$(PREFIX)/$$file" || exit 1; \
-	done
+	@case '/$(LIBDIR)/' in //* | */../* | */./*) echo "install: LIBDIR is a folder below PREFIX, not '$(LIBDIR)'" >&2; exit 1;; esac
+	@copy() { \
+		mkdir -p "$(DESTDIR)$(PREFIX)/$${2%/*}" && \
+		cp -df --preserve=mode,timestamps "build/$$1" "$(DESTDIR)$(PREFIX)/$$2" || exit 1; \
+	}; $(foreach file,$(FILES),copy '$(file)' '$(call place,$(file))';)
+	@$(call fill,$(UP)) pkgconfig/obhut.pc.in >'$(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/obhut.pc'
+	@$(call fill,$(UP)) cmake/ObhutConfig.cmake.in >'$(DESTDIR)$(PREFIX)/$(LIBDIR)/cmake/Obhut/ObhutConfig.cmake'
 	@echo 'installed in $(DESTDIR)$(PREFIX)'
 
 ## uninstall   removes what install copied
 uninstall:
-	@for file in $(FILES); do rm -f "$(DESTDIR)$(PREFIX)/$$file"; done
+	@for file in $(call place,$(FILES)); do rm -f "$(DESTDIR)$(PREFIX)/$$file"; done
+	@rmdir '$(DESTDIR)$(PREFIX)/$(LIBDIR)/cmake/Obhut' 2>/dev/null || true
+
+## deb         Debian packages in build/deb: the library, its development files, the command
+deb: build
+	@SWIFT='$(SWIFT)' scripts/setup deb
+	@packaging/make-deb
 
 ## clean       removes everything that a build leaves
 clean:

@@ -9,14 +9,6 @@
 
 #include "internal.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OBH_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define OBH_SANITIZED 1
-#endif
-#endif
-
 struct obh_lua obh_lua;
 uintptr_t obh_lua_text_begin, obh_lua_text_end;
 
@@ -45,11 +37,18 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *address) {
     return 0;
 }
 
+/* Whether this program, which need not be ours, was built with a sanitizer. */
+static int is_sanitized(void) {
+    static const char *const marks[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (dlsym(RTLD_DEFAULT, marks[i])) return 1;
+    return 0;
+}
+
 static void open_once(void) {
     int flags = RTLD_NOW | RTLD_LOCAL;
-#ifndef OBH_SANITIZED
-    flags |= RTLD_DEEPBIND; /* a sanitizer's own allocator would be bypassed */
-#endif
+    /* A sanitizer's own allocator would be bypassed; AddressSanitizer ends the program for it. */
+    if (!is_sanitized()) flags |= RTLD_DEEPBIND;
     void *library = dlopen("liblua5.4.so.0", flags);
     if (!library) {
         snprintf(failure, sizeof failure, "cannot open liblua5.4: %s", dlerror());
