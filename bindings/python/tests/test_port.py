@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import gc
 import select
+import sys
 import threading
 import warnings
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -178,3 +181,31 @@ def test_each_event_goes_to_one_of_several_threads(port: obhut.Port) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(got) == list(range(1000))
+
+
+def test_an_interrupt_at_any_line_leaves_a_port_that_can_be_closed(started: obhut.Runtime) -> None:
+    for line in range(1, 1000):
+        port = started.port()
+        left = line
+
+        def trace(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal left
+            if not frame.f_code.co_filename.endswith("obhut/_port.py"):
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            port.receive(0.001)
+        except (KeyboardInterrupt, obhut.Timeout):
+            pass
+        finally:
+            sys.settrace(None)
+        port.close()
+        if left > 0:  # the wait was over before that line
+            break
+    assert line > 10

@@ -19,6 +19,8 @@ from ._payload import Pid, encode
 from ._runtime import Dest, Runtime, _optional
 from ._time import Seconds, nanoseconds
 
+_LEAVING = 5.0  # seconds that those who wait have to leave a port that is closed
+
 
 class Port:
     """A mailbox. Failures of linked processes come as events, and it ends only by `close` or with its runtime.
@@ -32,7 +34,7 @@ class Port:
         handle = ctypes.c_void_p()
         self._runtime = runtime
         self._handle: int | None = None
-        self._waiting = 0
+        self._waiting: set[int] = set()  # threads that wait; guarded by _changed
         self._changed = threading.Condition()
         self._closing = False
         checked(c.obhut_port_create, runtime._using(), ctypes.byref(handle))
@@ -50,11 +52,12 @@ class Port:
             if self._runtime._forked:
                 self._handle = None
                 return
-            # Its descriptor goes to another port then: nobody may still be waiting for it. A wake-up ends one wait, and
-            # whoever it ends says so.
-            while self._waiting:
+            # Its descriptor goes to another port then: nobody should still be waiting for it. A wake-up ends one wait, and
+            # whoever it ends says so; but a thread that a signal's handler has thrown out may not have, so not for ever.
+            deadline = time.monotonic() + _LEAVING
+            while self._waiting - {threading.get_ident()} and time.monotonic() < deadline:
                 c.obhut_port_wake(self._handle)
-                self._changed.wait()
+                self._changed.wait(_LEAVING)
             handle, self._handle = self._handle, None
         c.obhut_port_free(handle)
 
@@ -168,10 +171,11 @@ class Port:
         """
         limit = nanoseconds(timeout)
         deadline = None if limit < 0 else time.monotonic() + limit / 1e9
-        with self._changed:
-            self._using()
-            self._waiting += 1
+        me = threading.get_ident()
         try:
+            with self._changed:
+                self._using()
+                self._waiting.add(me)
             while True:
                 event = self._take()
                 if event is not None:
@@ -186,7 +190,7 @@ class Port:
                 waiter.poll(None if left is None else min(int(left * 1000) + 1, 2**31 - 1))
         finally:
             with self._changed:
-                self._waiting -= 1
+                self._waiting.discard(me)
                 self._changed.notify_all()
 
     def _take(self) -> Event | None:
