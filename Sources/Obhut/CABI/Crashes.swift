@@ -3,40 +3,28 @@ import ObhutHeader
 
 /// What an `obhut_crash *` stands for. Immutable; the texts live as long as it does.
 final class CrashObject: @unchecked Sendable {
+    typealias Text = (start: UnsafeMutablePointer<CChar>, count: Int)
+
     fileprivate let sequence: UInt64
     fileprivate let pid: Pid
-    fileprivate let entry: UnsafeMutablePointer<CChar>
-    fileprivate let error: UnsafeMutablePointer<CChar>
-    fileprivate let text: (start: UnsafeMutablePointer<CChar>, count: Int)
-    fileprivate let json: (start: UnsafeMutablePointer<CChar>, count: Int)
+    /// One block: the entry, the error, the text and the JSON, each with a NUL behind it.
+    fileprivate let entry, error, text, json: Text
 
-    init(_ document: CrashDocument) {
+    init(_ document: CrashDocument) throws(Failure) {
         let summary = document.summary
         sequence = summary.sequence
         pid = summary.pid
-        entry = strdup(summary.entry)
-        error = strdup(summary.error)
-        text = CrashObject.copy(CrashText.of(document))
-        json = CrashObject.copy(document.json)
-    }
-
-    /// With a NUL behind it, and whatever it holds.
-    private static func copy(_ text: String) -> (UnsafeMutablePointer<CChar>, Int) {
-        var text = text
-        return text.withUTF8 { utf8 in
-            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: utf8.count + 1)
-            memcpy(copy, utf8.baseAddress!, utf8.count)
-            copy[utf8.count] = 0
-            return (copy, utf8.count)
+        let texts = [summary.entry, summary.error, CrashText.of(document), document.json]
+        let all = try ownedCopy(texts.joined(separator: "\0"))
+        var start = all.start
+        let places = texts.map { text -> Text in
+            defer { start += text.utf8.count + 1 }
+            return (start, text.utf8.count)
         }
+        (entry, error, text, json) = (places[0], places[1], places[2], places[3])
     }
 
-    deinit {
-        free(entry)
-        free(error)
-        text.start.deallocate()
-        json.start.deallocate()
-    }
+    deinit { free(entry.start) }
 }
 
 private func object(_ crash: OpaquePointer?) -> CrashObject? {
@@ -103,10 +91,7 @@ public func obhut_config_set_crash_sink(
 ) -> obhut_status {
     let callback = Callback(user: user, finalizer: finalizer)
     guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
-    let sink: OutputQueue.Sink? = function.map { function in
-        { text, _ in function(callback.user, text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count) }
-    }
-    config.change { $0.crashes.sink = sink }
+    config.change { $0.crashes.sink = sink(function, callback) }
     return OBHUT_OK
 }
 
@@ -123,7 +108,7 @@ public func obhut_runtime_next_crash(
         guard let document = runtime.crashes.next(after: after) else {
             throw Failure(OBHUT_NOT_FOUND, "no crash report after number \(after)")
         }
-        crash.pointee = HandleTable.shared.insert(CrashObject(document), .crash)
+        crash.pointee = HandleTable.shared.insert(try CrashObject(document), .crash)
     }
 }
 
@@ -135,7 +120,7 @@ public func obhut_crash_from_json(
     return report(error) { () throws(Failure) in
         guard let crash else { throw .argument("crash must not be NULL") }
         switch CrashDocument.read(json: try bytes(json, length, "json")) {
-        case .report(let document): crash.pointee = HandleTable.shared.insert(CrashObject(document), .crash)
+        case .report(let document): crash.pointee = HandleTable.shared.insert(try CrashObject(document), .crash)
         case .missing(let count):
             throw Failure(
                 OBHUT_MALFORMED,
@@ -156,12 +141,12 @@ public func obhut_crash_pid(_ crash: OpaquePointer!) -> obhut_pid { object(crash
 
 @_cdecl("obhut_crash_entry") @implementation
 public func obhut_crash_entry(_ crash: OpaquePointer!) -> UnsafePointer<CChar>! {
-    object(crash).map { UnsafePointer($0.entry) } ?? obhut_error_text(nil)
+    view(object(crash)?.entry, nil)
 }
 
 @_cdecl("obhut_crash_error") @implementation
 public func obhut_crash_error(_ crash: OpaquePointer!) -> UnsafePointer<CChar>! {
-    object(crash).map { UnsafePointer($0.error) } ?? obhut_error_text(nil)
+    view(object(crash)?.error, nil)
 }
 
 @_cdecl("obhut_crash_text") @implementation
@@ -174,9 +159,7 @@ public func obhut_crash_json(_ crash: OpaquePointer!, _ length: UnsafeMutablePoi
     view(object(crash)?.json, length)
 }
 
-private func view(
-    _ text: (start: UnsafeMutablePointer<CChar>, count: Int)?, _ length: UnsafeMutablePointer<Int>?
-) -> UnsafePointer<CChar>? {
+private func view(_ text: CrashObject.Text?, _ length: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>? {
     length?.pointee = text?.count ?? 0
     return text.map { UnsafePointer($0.start) } ?? obhut_error_text(nil)
 }

@@ -16,12 +16,10 @@ public func obhut_runtime_explain(
         }
         let explanation: Explanation
         do throws(Runtime.Problem) { explanation = try runtime.explain() } catch { throw error.failure }
-        var written =
+        let written =
             format == OBHUT_EXPLAIN_JSON
             ? explanation.json + "\n" : ExplanationText.write(explanation, isColored: format == OBHUT_EXPLAIN_COLORED)
-        let copy = written.withUTF8 { utf8 in Result { () throws(Failure) in try ownedCopy(UnsafeRawBufferPointer(utf8)) } }
-        text.pointee = try copy.get().assumingMemoryBound(to: CChar.self)
-        length.pointee = written.utf8.count
+        (text.pointee, length.pointee) = try ownedCopy(written)
         warnings?.pointee = explanation.warnings.count
     }
 }

@@ -31,6 +31,13 @@ func ownedCopy(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> UnsafeMutable
     return copy
 }
 
+/// The same of a text, and its length; it may hold NULs.
+func ownedCopy(_ text: String) throws(Failure) -> (start: UnsafeMutablePointer<CChar>, count: Int) {
+    var text = text
+    let copy = text.withUTF8 { utf8 in Result { () throws(Failure) in try ownedCopy(UnsafeRawBufferPointer(utf8)) } }
+    return (try copy.get().assumingMemoryBound(to: CChar.self), text.utf8.count)
+}
+
 @_cdecl("obhut_payload_from_json") @implementation
 public func obhut_payload_from_json(
     _ json: UnsafePointer<CChar>!, _ length: Int,
@@ -63,11 +70,9 @@ public func obhut_payload_to_json(
     json_length?.pointee = 0
     return report(error) { () throws(Failure) in
         guard let json else { throw .argument("json must not be NULL") }
-        var text = payloadToJSON(try Obhut.payload(payload, length))
-        let count = text.utf8.count
-        let copy = text.withUTF8 { utf8 in Result { () throws(Failure) in try ownedCopy(UnsafeRawBufferPointer(utf8)) } }
-        json.pointee = try copy.get().assumingMemoryBound(to: CChar.self)
-        json_length?.pointee = count
+        let copy = try ownedCopy(payloadToJSON(try Obhut.payload(payload, length)))
+        json.pointee = copy.start
+        json_length?.pointee = copy.count
     }
 }
 

@@ -126,6 +126,25 @@ public func obhut_runtime_supervisor(
     }
 }
 
+@_cdecl("obhut_runtime_failure") @implementation
+public func obhut_runtime_failure(
+    _ runtime: OpaquePointer!, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>!,
+    _ length: UnsafeMutablePointer<Int>!, _ error: ErrorOut
+) -> obhut_status {
+    text?.pointee = nil
+    length?.pointee = 0
+    return report(error) { () throws(Failure) in
+        let runtime = try find(runtime)
+        guard let text else { throw .argument("text must not be NULL") }
+        guard let failure = runtime.failure else {
+            throw Failure(OBHUT_NOT_FOUND, "the application has not failed")
+        }
+        let copy = try ownedCopy(failure.text)
+        text.pointee = copy.start
+        length?.pointee = copy.count
+    }
+}
+
 @_cdecl("obhut_runtime_stop") @implementation
 public func obhut_runtime_stop(
     _ runtime: OpaquePointer!, _ timeout: Int64, _ error: ErrorOut

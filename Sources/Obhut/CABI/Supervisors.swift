@@ -4,10 +4,9 @@ import ObhutHeader
 // the call.
 
 private func ask(
-    _ runtime: OpaquePointer?, _ supervisor: obhut_pid, _ topic: SupervisionTopic, _ payload: UnsafeRawBufferPointer,
+    _ runtime: Runtime, _ supervisor: obhut_pid, _ topic: SupervisionTopic, _ payload: UnsafeRawBufferPointer,
     _ timeout: Int64, _ take: (UnsafeRawBufferPointer) throws(Failure) -> Void
 ) throws(Failure) {
-    let runtime = try find(runtime)
     let target = Pid(raw: supervisor)
     let system = runtime.system
     guard system.table.living(target) != nil else { throw notFound(runtime, target) }
@@ -69,7 +68,7 @@ public func obhut_supervisor_start_child(
 ) -> obhut_status {
     pid?.pointee = 0
     return report(error) { () throws(Failure) in
-        _ = try find(runtime)
+        let runtime = try find(runtime)
         let given = try payload(specification, length, "specification")
         try ask(runtime, supervisor, .startChild, given, timeout) { pid?.pointee = Obhut.pid(in: $0) }
     }
@@ -81,7 +80,7 @@ public func obhut_supervisor_stop_child(
     _ error: ErrorOut
 ) -> obhut_status {
     report(error) { () throws(Failure) in
-        _ = try find(runtime)
+        let runtime = try find(runtime)
         try withName(name) { (name) throws(Failure) in
             try ask(runtime, supervisor, .stopChild, name, timeout) { _ in }
         }
@@ -95,7 +94,7 @@ public func obhut_supervisor_restart_child(
 ) -> obhut_status {
     pid?.pointee = 0
     return report(error) { () throws(Failure) in
-        _ = try find(runtime)
+        let runtime = try find(runtime)
         try withName(name) { (name) throws(Failure) in
             try ask(runtime, supervisor, .restartChild, name, timeout) { pid?.pointee = Obhut.pid(in: $0) }
         }
@@ -110,7 +109,7 @@ private func list(
     payload?.pointee = nil
     length?.pointee = 0
     return report(error) { () throws(Failure) in
-        _ = try find(runtime)
+        let runtime = try find(runtime)
         guard let payload, let length else { throw .argument("payload and length must not be NULL") }
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         try ask(runtime, supervisor, topic, nothing, timeout) { (bytes) throws(Failure) in
@@ -134,25 +133,4 @@ public func obhut_supervisor_count(
     _ payload: UnsafeMutablePointer<UnsafeMutableRawPointer?>!, _ length: UnsafeMutablePointer<Int>!, _ error: ErrorOut
 ) -> obhut_status {
     list(runtime, supervisor, .count, timeout, payload, length, error)
-}
-
-@_cdecl("obhut_runtime_failure") @implementation
-public func obhut_runtime_failure(
-    _ runtime: OpaquePointer!, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>!,
-    _ length: UnsafeMutablePointer<Int>!, _ error: ErrorOut
-) -> obhut_status {
-    text?.pointee = nil
-    length?.pointee = 0
-    return report(error) { () throws(Failure) in
-        let runtime = try find(runtime)
-        guard let text else { throw .argument("text must not be NULL") }
-        guard let failure = runtime.failure else {
-            throw Failure(OBHUT_NOT_FOUND, "the application has not failed")
-        }
-        var words = failure.text
-        let count = words.utf8.count
-        let copy = words.withUTF8 { utf8 in Result { () throws(Failure) in try ownedCopy(UnsafeRawBufferPointer(utf8)) } }
-        text.pointee = try copy.get().assumingMemoryBound(to: CChar.self)
-        length?.pointee = count
-    }
 }
