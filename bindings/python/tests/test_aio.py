@@ -106,6 +106,24 @@ def test_a_cancelled_wait_loses_nothing(started: obhut.Runtime) -> None:
     assert asyncio.run(main()) == 199
 
 
+def test_an_event_for_a_wait_that_is_cancelled_goes_to_the_next(started: obhut.Runtime) -> None:
+    async def main() -> list[object]:
+        async with aio.port(started) as port:
+            first = asyncio.create_task(port.receive())
+            second = asyncio.create_task(port.receive())
+            await asyncio.sleep(0)
+            started.send(port.pid, "n", 1)
+            port._readable()  # as the event loop calls it; then, before the task runs on
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            started.send(port.pid, "n", 2)
+            events = [await asyncio.wait_for(second, 60), await port.receive(60)]
+            return [event.value for event in events if isinstance(event, obhut.Message)]
+
+    assert asyncio.run(main()) == [1, 2]
+
+
 def test_timeouts_and_close(started: obhut.Runtime) -> None:
     async def main() -> None:
         port = aio.port(started)

@@ -31,6 +31,8 @@ class AsyncPort:
         self._loop = asyncio.get_running_loop()
         self._port = Port(runtime)
         self._waiting: deque[asyncio.Future[Event]] = deque()
+        # Taken for a task that was cancelled before it could have them: still the next.
+        self._returned: deque[Event] = deque()
         self._watched = False
 
     @property
@@ -76,7 +78,7 @@ class AsyncPort:
             Closed: the port or its runtime was closed or stopped.
         """
         if not self._waiting:
-            event = self._port._take()
+            event = self._next()
             if event is not None:
                 return event
         limit = nanoseconds(timeout)
@@ -86,11 +88,25 @@ class AsyncPort:
         try:
             return await (future if limit < 0 else asyncio.wait_for(future, limit / 1e9))
         except asyncio.TimeoutError:
+            self._give_back(future)
             raise Timeout(f"nothing was received within {limit / 1e9:g} s") from None
+        except asyncio.CancelledError:
+            self._give_back(future)
+            raise
         finally:
             if future in self._waiting:
                 self._waiting.remove(future)
             self._watch()
+
+    def _next(self) -> Event | None:
+        """What is there, without waiting."""
+        return self._returned.popleft() if self._returned else self._port._take()
+
+    def _give_back(self, future: asyncio.Future[Event]) -> None:
+        """The event that a wait had already been given when it was ended."""
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self._returned.append(future.result())
+            self._loop.call_soon(self._readable)
 
     def _watch(self) -> None:
         """The descriptor is watched exactly while somebody waits: what nobody takes would keep the loop awake."""
@@ -108,7 +124,7 @@ class AsyncPort:
                 self._waiting.popleft()
                 continue
             try:
-                event = self._port._take()
+                event = self._next()
             except Interrupted:
                 continue
             except BaseException as error:  # noqa: BLE001
