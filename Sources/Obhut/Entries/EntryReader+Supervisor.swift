@@ -60,7 +60,7 @@ extension EntryReader {
         }
         let process = catalogue.resolve(
             processNode, in: declaration.id.namespace, role: "the child's 'process'",
-            mustBe: "a process.lua or a supervisor", \.isSupervisable)
+            mustBe: "a process.lua, a process.external or a supervisor", \.isSupervisable)
         guard let process else { return nil }
         if catalogue[process]?.kind == .supervisor {
             for field in ["host", "input"] {

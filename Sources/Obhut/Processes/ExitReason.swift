@@ -31,6 +31,11 @@ final class ExitReason: @unchecked Sendable {  // immutable
         ExitReason(isAbnormal: false, payload: Array(payload), origin: pid)
     }
 
+    /// A normal end without a value.
+    static func nothing(of pid: Pid) -> ExitReason {
+        ExitReason(isAbnormal: false, payload: [0xc0], origin: pid)
+    }
+
     static func error(
         _ payload: UnsafeRawBufferPointer, of pid: Pid, traceback: String? = nil
     ) -> ExitReason {

@@ -13,6 +13,12 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     let spawned = Atomic<UInt64>(0)
     let ended = Atomic<UInt64>(0)
 
+    /// Processes that the host program runs: not taken yet, or about to be ended by force.
+    let offers = OfferedProcesses()
+    let condemned = CondemnedPorts()
+    /// Between start and stop: whether there may be new ones.
+    let takesExternals = Atomic<Bool>(false)
+
     /// Processes alive.
     private let alive = Atomic<Int>(0)
     private let aliveLock = Lock()

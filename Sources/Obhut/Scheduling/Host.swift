@@ -367,6 +367,20 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return found
     }
 
+    /// How many stand in its run queues, about; any thread.
+    var queuedCount: Int {
+        inspection.with {
+            // `stop` takes the lock once before the workers go.
+            guard state == .started || state == .stopping else { return 0 }
+            var count = injector.count + urgent.count + fresh.count
+            withWorkers { worker in
+                count += worker.core.pointee.queue.count
+                worker.core.pointee.interrupted._withUnsafeGuaranteedRef { count += $0.count }
+            }
+            return count
+        }
+    }
+
     /// Whether no worker runs; the watch sleeps then. A worker counts itself awake before it
     /// tells the watch (`workersAwake`), so one sees the other.
     var isAsleep: Bool {

@@ -56,11 +56,11 @@ import Testing
     }
 
     @Test func everyStatusHasANameAndAText() {
-        for status in Int32(-11)...0 {
+        for status in Int32(-12)...0 {
             #expect(String(cString: obhut_status_name(status)).hasPrefix("OBHUT_"))
             #expect(!String(cString: obhut_status_text(status)).isEmpty)
         }
-        for status: Int32 in [1, -12, .min, .max] {
+        for status: Int32 in [1, -13, .min, .max] {
             #expect(String(cString: obhut_status_name(status)) == "unknown status")
         }
     }
@@ -75,7 +75,9 @@ import Testing
         let runtime = try CRuntime(start: false)
         let handle = runtime.handle
         var port: OpaquePointer?
-        #expect(refusal { obhut_port_create(handle, &port, $0) }?.text == "the runtime is not started")
+        // A port may be there before anything runs: it can then take the processes of an entry from the first on.
+        try c { obhut_port_create(handle, &port, $0) }
+        obhut_port_free(port)
         try runtime.load(application([("idle", "process.inbox():receive()")]))
         let yaml = application()
         let twice = refusal { obhut_runtime_load_text(handle, yaml, yaml.utf8.count, $0) }
