@@ -286,6 +286,7 @@ obhut_status obhut_runtime_load_text(obhut_runtime *runtime, const char *yaml, s
 
 /* Starts the runtime's threads, then what `flags` say. Once for each runtime. Services are
  * started by a process that supervises them: the call does not wait until they are ready.
+ * OBHUT_SYSTEM: the system gives no more threads; what was started is stopped again, for good.
  * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
  * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_error **error);
@@ -300,7 +301,7 @@ obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_e
 obhut_status obhut_runtime_stop(obhut_runtime *runtime, int64_t timeout, obhut_error **error);
 
 /* Frees a runtime (taken). One that runs is stopped by force on a thread of its own; the
- * call does not wait for that. Ports and messages are freed on their own, before or after.
+ * call does not wait for that, unless the system gives no thread for it. Ports and messages are freed on their own, before or after.
  * NULL does nothing.
  * [threads: any] [blocks: no] Since 0.1. */
 void obhut_runtime_free(obhut_runtime *runtime);

@@ -143,8 +143,11 @@ public func obhut_runtime_free(_ runtime: OpaquePointer!) {
     }
     let runtime = object.runtime
     if runtime.stopsAtOnce() { return }
-    let thread = startThread(named: "obhut-free") { runtime.stop(timeout: 0) }
-    pthread_detach(thread)
+    if let thread = startThread(named: "obhut-free", { runtime.stop(timeout: 0) }) {
+        pthread_detach(thread)
+    } else {
+        runtime.stop(timeout: 0)
+    }
 }
 
 @_cdecl("obhut_runtime_read_output") @implementation

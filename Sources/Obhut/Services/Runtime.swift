@@ -186,25 +186,23 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// - Parameter hostsOnly: starts every process host and nothing else.
     func start(hostsOnly: Bool = false) throws(Problem) {
-        try inState(.created) { () throws(Problem) in
+        let hasThreads = try inState(.created) { () throws(Problem) -> Bool in
             if loading == .underWay { throw .wrongState("an application is being loaded") }
             if signalNumber != 0 && scheduler.simulation == nil {
                 guard obh_preempt_install(signalNumber) == 0 else {
                     throw .system("cannot install the handler of signal \(signalNumber)")
                 }
             }
-            output.start()
-            log.queue.start()
-            scheduler.start()
             state = .started
+            guard output.start(), log.queue.start(), scheduler.start() else { return false }
             system.takesExternals.store(true, ordering: .sequentiallyConsistent)
-            directory.supervisorHost?.start()
-            if hostsOnly {
-                for host in directory.hosts.values { host.start() }
-                return
-            }
-            startServicesLocked()
+            guard directory.supervisorHost?.start() ?? true else { return false }
+            if hostsOnly { return directory.hosts.values.allSatisfy { $0.start() } }
+            return startServicesLocked()
         }
+        if hasThreads { return }
+        stop(timeout: 0)
+        throw .system("the system gives no more threads: the runtime is stopped")
     }
 
     /// The process that supervises what started with the runtime, alive or not; nil if there is none.
@@ -212,13 +210,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// Hosts at once, so that whoever has started the runtime can spawn on them; services, and hosts
     /// that need some, by their supervisor.
-    private func startServicesLocked() {
+    /// - Returns: false when the system does not give all threads.
+    private func startServicesLocked() -> Bool {
         let directory = directory
         let supervised = Set(directory.services?.groups.map(\.name) ?? [])
         for entry in startOrder where !supervised.contains(entry.id.description) {
-            directory.hosts[entry.id.description]?.start()
+            guard directory.hosts[entry.id.description]?.start() ?? true else { return false }
         }
-        guard let program = directory.services, let host = directory.supervisorHost else { return }
+        guard let program = directory.services, let host = directory.supervisorHost else { return true }
         let definition = ProcessDefinition(id: SupervisorProgram.rootID, body: Supervisor.table, program: program)
         services = definition
         do throws(ProcessSystem.SpawnFault) {
@@ -227,6 +226,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         } catch {
             log.write(.error, "the services could not be started: \(error.text)")
         }
+        return true
     }
 
     // MARK: Spawn

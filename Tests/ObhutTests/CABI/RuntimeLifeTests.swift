@@ -105,6 +105,51 @@ import Testing
         try empty.stop()
     }
 
+    /// Whichever thread is the one that the system does not give: a status, and nothing is left.
+    @Test func threadsThatCannotBeStartedAreAStatus() async {
+        await #expect(processExitsWith: .success) {
+            func threads() -> Int {
+                var count = 0
+                guard let folder = opendir("/proc/self/task") else { return -1 }
+                while readdir(folder) != nil { count += 1 }
+                closedir(folder)
+                return count
+            }
+            do {
+                let yaml = application(
+                    host: "{ workers: 3 }", [("idle", "process.inbox():receive()"), ("serves", "process.events():receive()")],
+                    more: "  - { name: s, kind: process.service, process: serves, lifecycle: { auto_start: true } }\n")
+                try CRuntime(yaml).stop(0)  // whatever the first one leaves
+                let before = threads()
+                var needed = 0
+                while true {
+                    let config = obhut_config_new()
+                    _ = obhut_config_set_output_sink(config, { _, _, _ in }, nil, nil)
+                    let runtime = try CRuntime(yaml, config: config, start: false)
+                    obhut_config_free(config)
+                    ThreadAllowance.left.store(needed, ordering: .relaxed)
+                    let refused = refusal { obhut_runtime_start(runtime.handle, OBHUT_START_ALL, $0) }
+                    ThreadAllowance.left.store(.max, ordering: .relaxed)
+                    guard let refused else { break }
+                    demand(refused.status == OBHUT_SYSTEM && refused.text.contains("no more threads"), "\(refused)")
+                    demand(status { obhut_runtime_start(runtime.handle, 0, $0) } == OBHUT_WRONG_STATE, "started again")
+                    demand(status { obhut_spawn(runtime.handle, "test:idle", nil, nil, 0, nil, $0) } == OBHUT_WRONG_STATE, "spawned")
+                    demand(eventually { threads() == before }, "threads \(threads()), before \(before)")
+                    needed += 1
+                }
+                // The output, the watch, a worker of the supervisors, three of the host.
+                demand(needed == 6, "needed \(needed)")
+                // To free one that runs needs a thread, or the time.
+                var handle: OpaquePointer?
+                try c { obhut_runtime_create(nil, &handle, $0) }
+                try c { obhut_runtime_start(handle, 0, $0) }
+                ThreadAllowance.left.store(0, ordering: .relaxed)
+                obhut_runtime_free(handle)
+                demand(threads() == before, "after free")
+            } catch { demand(false, "\(error)") }
+        }
+    }
+
     @Test func manyThreadsStopAtOnceAndAllReturnWhenItIsDone() throws {
         for _ in 0..<rounds(20, atLeast: 3) {
             let runtime = try CRuntime(application([("idle", "process.inbox():receive()")]))

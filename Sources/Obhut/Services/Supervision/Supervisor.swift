@@ -155,8 +155,12 @@ private final class SupervisorState {
         let group = program.groups[index]
         switch group.work {
         case .host(let host):
-            host.start()
-            supervision.ready(child, now: process.system.clock.now)
+            if host.start() || host.state == .started {
+                supervision.ready(child, now: process.system.clock.now)
+            } else {
+                failures[child] = .error("the system gives no thread for it", of: process.pid)
+                supervision.ended(child, .failure(isRetryable: true), now: process.system.clock.now)
+            }
         case .process(let entry, let host, let input):
             var writer = PayloadWriter()
             writer.write(.list(group.isNumbered ? input + [.int(Int64(number + 1))] : input))
