@@ -545,6 +545,22 @@ void obhut_port_free(obhut_port *port);
 obhut_status obhut_runtime_define(obhut_runtime *runtime, const char *entry, obhut_port *acceptor,
                                   obhut_error **error);
 
+/* What runs one process: `self` is its port, borrowed until the function returns; `arguments` (borrowed,
+ * as long) is a MessagePack array. It receives and sends as `self`, and returns when it is told to
+ * (OBHUT_MESSAGE_CANCEL) and when `self` answers OBHUT_CLOSED. */
+typedef void (*obhut_process_function)(void *user, obhut_port *self, const void *arguments, size_t length);
+
+/* As obhut_runtime_define, with an acceptor of its own: each process of `entry` runs `function` on a
+ * thread of its own, which the library makes for it. When it returns the process has ended:
+ * normally, if it did not call obhut_port_end or _fail. `user` is passed on to all of them, at the
+ * same time; `finalizer` (or NULL) runs once, when the runtime has stopped, or another
+ * definition has taken the place of this one, and the last function has returned, on the thread
+ * of that one or of the call; on a failure in this call. A stop does not wait for functions whose process it ends by force.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_define_function(obhut_runtime *runtime, const char *entry,
+                                           obhut_process_function function, void *user,
+                                           obhut_finalizer finalizer, obhut_error **error);
+
 /* Takes the port of the new process out of an OBHUT_MESSAGE_START: owned, obhut_port_free. Once.
  * Its supervisor is told that it runs. OBHUT_CLOSED: it has ended meanwhile (cancelled,
  * terminated). OBHUT_WRONG_STATE: it was taken, or this is no START.

@@ -1,6 +1,15 @@
+import Glibc
 import ObhutHeader
 
 // Processes that the host program runs: which port takes those of an entry, and how one goes on and ends.
+
+private func entryID(_ pointer: UnsafePointer<CChar>?) throws(Failure) -> String {
+    let id = try text(pointer, "entry")
+    guard EntryID(reference: id, in: "")?.description == id else {
+        throw .argument("entry must be an id, \"namespace:name\", not \"\(id)\"")
+    }
+    return id
+}
 
 @_cdecl("obhut_runtime_define") @implementation
 public func obhut_runtime_define(
@@ -8,11 +17,8 @@ public func obhut_runtime_define(
 ) -> obhut_status {
     report(error) { () throws(Failure) in
         let runtime = try find(runtime)
-        let id = try text(entry, "entry")
+        let id = try entryID(entry)
         let port = try find(port: acceptor)
-        guard EntryID(reference: id, in: "")?.description == id else {
-            throw .argument("entry must be an id, \"namespace:name\", not \"\(id)\"")
-        }
         guard port.runtime === runtime else { throw .argument("acceptor is a port of another runtime") }
         guard port.port.isOpen(as: port.pid) else { throw Port.Failure.closed.failure }
         do throws(Runtime.SpawnProblem) { try runtime.define(id, acceptor: port.pid) } catch { throw error.failure }
@@ -94,5 +100,67 @@ public func obhut_port_fail_object(
         let payload = try errorPayload(payload, length)
         let traceback = traceback == nil ? nil : try Obhut.text(traceback, "traceback")
         try end(port, .error(payload, of: port.pid, traceback: traceback))
+    }
+}
+
+// MARK: A function on a thread of its own
+
+/// What `obhut_runtime_define_function` was given; whoever lets go of it last runs the finalizer.
+private final class ProcessFunction: @unchecked Sendable {  // immutable; the program says that `user` may be shared
+    private let function: obhut_process_function?
+    private let callback: Callback
+
+    init(_ function: obhut_process_function?, _ callback: Callback) {
+        self.function = function
+        self.callback = callback
+    }
+
+    /// Takes processes until the acceptor ends.
+    func accept(_ acceptor: PortObject) {
+        while let signal = try? acceptor.port.receive(as: acceptor.pid, timeout: -1) {
+            let message = MessageObject(signal, acceptor.runtime, acceptor.pid)
+            guard let taken = try? message.takePort() else { continue }
+            let thread = startThread(named: "obhut-process") { self.run(taken, message) }
+            if let thread {
+                pthread_detach(thread)
+            } else {
+                acceptor.runtime.endPort(taken.port, taken.pid, .error("no thread is left for it", of: taken.pid))
+            }
+        }
+    }
+
+    private func run(_ process: PortObject, _ start: MessageObject) {
+        let handle = HandleTable.shared.insert(process, .port, wakeable: process.port)
+        let arguments = start.payload
+        withExtendedLifetime(start) { function?(callback.user, handle, arguments.baseAddress, arguments.count) }
+        obhut_port_free(handle)
+    }
+}
+
+@_cdecl("obhut_runtime_define_function") @implementation
+public func obhut_runtime_define_function(
+    _ runtime: OpaquePointer!, _ entry: UnsafePointer<CChar>!, _ function: obhut_process_function!,
+    _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!, _ error: ErrorOut
+) -> obhut_status {
+    let body = ProcessFunction(function, Callback(user: user, finalizer: finalizer))
+    return report(error) { () throws(Failure) in
+        let runtime = try find(runtime)
+        let id = try entryID(entry)
+        guard function != nil else { throw .argument("function must not be NULL") }
+        do throws(Runtime.SpawnProblem) { try runtime.checkDefinable(id) } catch { throw error.failure }
+        let opened: (port: Port, pid: Pid)
+        do throws(Runtime.Problem) { opened = try runtime.openPort() } catch { throw error.failure }
+        let acceptor = PortObject(runtime: runtime, port: opened.port, pid: opened.pid)
+        guard let thread = startThread(named: "obhut-accept", { body.accept(acceptor) }) else {
+            runtime.endPort(opened.port, opened.pid)
+            throw Failure(OBHUT_SYSTEM, "the system gives no thread for the processes of \(id)")
+        }
+        pthread_detach(thread)
+        do throws(Runtime.SpawnProblem) {
+            try runtime.define(id, acceptor: opened.pid, ownedBy: opened.port)
+        } catch {
+            runtime.endPort(opened.port, opened.pid)
+            throw error.failure
+        }
     }
 }

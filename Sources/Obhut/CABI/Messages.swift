@@ -63,6 +63,9 @@ final class MessageObject: @unchecked Sendable {  // one thread at a time, by it
         topic.first == UInt8(ascii: "@") && topic.starts(with: ExternalProgram.startPrefix.utf8)
     }
 
+    /// Of a message or START; as long as this lives.
+    var payload: UnsafeRawBufferPointer { signal.payload }
+
     fileprivate var hasPayload: Bool { kind == OBHUT_MESSAGE_DATA || kind == OBHUT_MESSAGE_START }
 
     /// The text of a reply that is an error.

@@ -169,8 +169,8 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
             .cancel, from: sender, a: UInt64(bitPattern: deadline), b: timer.raw)
         signal.pointee.sentAt = clock.wall
         if deliver(signal, to: pid) { return true }
-        scheduler.timers.disarm(timer)
-        return false
+        // If the timer has fired, the time was over before CANCEL came, and that is what has ended it.
+        return !scheduler.timers.disarm(timer)
     }
 
     // MARK: Names and texts

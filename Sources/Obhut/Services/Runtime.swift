@@ -292,11 +292,17 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// Says which port takes the processes of an entry that the host program runs; the entry is made if the
     /// application does not declare it.
-    func define(_ id: String, acceptor: Pid) throws(SpawnProblem) {
+    /// - Parameter port: the acceptor if it is nobody else's: it ends when another takes its place.
+    func define(_ id: String, acceptor: Pid, ownedBy port: Port? = nil) throws(SpawnProblem) {
+        try checkDefinable(id)
+        externals.declare(id).external?.acceptor = acceptor
+        if let (old, pid) = externals.replaceOwned(id, by: port.map { ($0, acceptor) }) { endPort(old, pid) }
+    }
+
+    func checkDefinable(_ id: String) throws(SpawnProblem) {
         if let kind = directory.kind(id), kind != EntryKind.processExternal.rawValue {
             throw .wrongKind("\(id) is a \(kind) of the application: the host program runs entries of kind process.external")
         }
-        externals.declare(id).external?.acceptor = acceptor
     }
 
     // MARK: Ports

@@ -431,6 +431,79 @@ import Testing
         #expect(status { obhut_spawn(runtime.handle, "app:resize", nil, nil, 0, nil, $0) } == OBHUT_WRONG_STATE)
     }
 
+    // MARK: Functions
+
+    /// Doubles what it is asked, counts in `user` how often it returns.
+    private static let doubles: obhut_process_function = { user, port, arguments, length in
+        var message: OpaquePointer?
+        while obhut_port_receive(port, -1, &message, nil) == OBHUT_OK {
+            let kind = obhut_message_kind(message)
+            var count = 0
+            if kind == OBHUT_MESSAGE_DATA, let bytes = obhut_message_payload(message, &count) {
+                let twice = [bytes.load(as: UInt8.self) &* 2]
+                _ = obhut_message_reply(message, twice, 1, nil)
+            }
+            obhut_message_free(message)
+            if kind == OBHUT_MESSAGE_CANCEL { break }
+        }
+        // What it was started with.
+        _ = obhut_port_end(port, arguments, length, nil)
+        Counter.of(user).increment()
+    }
+
+    @Test func aFunctionRunsOnAThreadOfItsOwn() throws {
+        let returned = Counter()
+        let runtime = try CRuntime(application(Self.programs), start: false)
+        // The finalizer gets the same `user`, and counts as one more.
+        try c {
+            obhut_runtime_define_function(
+                runtime.handle, "app:resize", Self.doubles, returned.user, { Counter.of($0).increment() }, $0)
+        }
+        try runtime.start()
+        let watch = try CPort(runtime)
+        _ = try watch.spawn("test:named", flags: OBHUT_SPAWN_MONITORED)
+        #expect(try watch.receive().result == [6])
+        var pids: Set<obhut_pid> = []
+        for _ in 0..<5 { pids.insert(try watch.spawn("app:resize", arguments("mine"), flags: OBHUT_SPAWN_MONITORED)) }
+        for pid in pids {
+            var reply: OpaquePointer?
+            try c { obhut_request(runtime.handle, pid, "t", [21], 1, 20 * oneSecond, &reply, $0) }
+            #expect(Received(reply).result == [42])
+        }
+        for pid in pids.dropFirst() { try c { obhut_cancel(runtime.handle, pid, 20 * oneSecond, $0) } }
+        for _ in pids.dropFirst() {
+            let exit = try watch.receive()
+            #expect(exit.isNormal && exit.result == arguments("mine"))
+        }
+        // By force: its function finds its port closed.
+        try c { obhut_terminate(runtime.handle, pids.first!, $0) }
+        #expect(try watch.receive().text == "terminated")
+        #expect(eventually { returned.count == 5 })  // not yet the one of test:named
+        try runtime.stop()
+        // The last function, and the finalizer once.
+        #expect(eventually { returned.count == 7 })
+    }
+
+    @Test func anotherDefinitionTakesThePlaceOfAFunction() throws {
+        let runtime = try CRuntime()
+        let finalized = Counter()
+        try c {
+            obhut_runtime_define_function(
+                runtime.handle, "app:a", { _, _, _, _ in }, finalized.user, { Counter.of($0).increment() }, $0)
+        }
+        let acceptor = try CPort(runtime)
+        try c { obhut_runtime_define(runtime.handle, "app:a", acceptor.handle, $0) }
+        #expect(eventually { finalized.count == 1 })
+        let pid = try runtime.spawn("app:a")
+        #expect(try External(acceptor).pid == pid)
+        // And a function again.
+        try c { obhut_runtime_define_function(runtime.handle, "app:a", { _, _, _, _ in }, nil, nil, $0) }
+        let watch = try CPort(runtime)
+        let second = try watch.spawn("app:a", flags: OBHUT_SPAWN_MONITORED)
+        let exit = try watch.receive()
+        #expect(exit.from == second && exit.isNormal && exit.result == [0xc0])
+    }
+
     // MARK: Races
 
     /// Spawned, taken, asked, failed and terminated by many threads: each ends once, and nothing is left.

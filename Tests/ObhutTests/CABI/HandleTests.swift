@@ -122,6 +122,12 @@ import Testing
             return reply == nil ? status : 1
         },
         reports("obhut_runtime_define", .runtime) { obhut_runtime_define($0, "test:a", nil, $1) },
+        answers("obhut_runtime_define_function", .runtime) {
+            let finalized = Counter()
+            let status = obhut_runtime_define_function(
+                $0, "test:a", { _, _, _, _ in }, finalized.user, { Counter.of($0).increment() }, nil)
+            return status == OBHUT_INVALID_HANDLE && finalized.count == 1
+        },
         reports("obhut_runtime_pids", .runtime) {
             var count = 7
             let status = obhut_runtime_pids($0, nil, 0, &count, $1)
@@ -382,6 +388,7 @@ import Testing
         #expect(status { obhut_request(r, port.pid, "t", [0xc0], 1, 1, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_runtime_define(r, nil, p, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_runtime_define(r, "test:x", nil, $0) } == OBHUT_INVALID_HANDLE)
+        #expect(status { obhut_runtime_define_function(r, "a:b", nil, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_port_fail(p, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_port_fail_object(p, [0x01], 1, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_port_end(p, nil, 5, $0) } == OBHUT_INVALID_ARGUMENT)
