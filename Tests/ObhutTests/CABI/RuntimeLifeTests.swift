@@ -338,6 +338,62 @@ import Testing
         }
     }
 
+    /// A fault that is blocked on the thread that makes it would end the program past its crash handler.
+    @Test func theProgramsCrashHandlerSeesAFaultOnAnyThreadOfTheLibrary() async {
+        await #expect(processExitsWith: .success) {
+            func tasks() -> Set<Int> {
+                var found: Set<Int> = []
+                guard let folder = opendir("/proc/self/task") else { return [] }
+                while let entry = readdir(folder) {
+                    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                    }
+                    if let number = Int(name) { found.insert(number) }
+                }
+                closedir(folder)
+                return found
+            }
+            do {
+                // Not in Swift's overlay of glibc.
+                typealias Kill = @convention(c) (pid_t, pid_t, Int32) -> Int32
+                let tgkill = unsafeBitCast(dlsym(nil, "tgkill"), to: Kill.self)
+                let before = tasks()
+                let config = obhut_config_new()
+                _ = obhut_config_set_output_sink(config, { _, _, _ in }, nil, nil)
+                _ = obhut_config_set_input_source(config, { _, _, _ in pause(); return 0 }, nil, nil)
+                let runtime = try CRuntime(
+                    application([("reads", "require('io').read()")]).replacing("modules: [time]", with: "modules: [io]"),
+                    config: config, start: false)
+                try c {
+                    obhut_runtime_define_function(
+                        runtime.handle, "app:waits",
+                        { _, port, _, _ in
+                            var message: OpaquePointer?
+                            while obhut_port_receive(port, -1, &message, nil) == OBHUT_OK { obhut_message_free(message) }
+                        }, nil, nil, $0)
+                }
+                try runtime.start()
+                _ = try runtime.spawn("test:reads")
+                _ = try runtime.spawn("app:waits")
+                // Two workers, output, watch, input, acceptor, function.
+                demand(eventually { tasks().subtracting(before).count >= 7 }, "\(tasks().count) threads")
+                let ours = tasks().subtracting(before)
+                for (number, name) in [(SIGSEGV, "SIGSEGV"), (SIGBUS, "SIGBUS"), (SIGABRT, "SIGABRT"), (SIGPROF, "SIGPROF")] {
+                    var action = sigaction()
+                    // As a fault would: on the thread itself.
+                    action.__sigaction_handler.sa_handler = { _ in crashesSeen.increment() }
+                    sigaction(number, &action, nil)
+                    for task in ours {
+                        let seen = crashesSeen.count
+                        demand(tgkill(getpid(), pid_t(task), number) == 0, "\(name) to \(task)")
+                        demand(eventually { crashesSeen.count == seen + 1 }, "\(name) is blocked on thread \(task)")
+                    }
+                }
+                _exit(0)  // the input source does not return
+            } catch { demand(false, "\(error)") }
+        }
+    }
+
     @Test func startingChangesOneSignalAndStoppingRestoresIt() async {
         await #expect(processExitsWith: .success) {
             func handler(_ number: Int32) -> UInt {
@@ -450,3 +506,6 @@ final class TemporaryFolder {
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
 }
+
+/// For a signal handler, which captures nothing.
+private let crashesSeen = Counter()
