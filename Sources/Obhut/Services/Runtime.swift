@@ -163,12 +163,16 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         loading = .done
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
-        system.resolveDefinition = { [externals] id in
-            let found = directory.definition(id)
-            if case .notFound = found, let external = externals.definition(id) { return .found(external) }
-            return found
-        }
+        system.resolveDefinition = { [externals] in Runtime.lookup($0, directory, externals) }
         system.resolveHost = { directory.hosts[$0] }
+    }
+
+    private static func lookup(
+        _ id: String, _ directory: Directory, _ externals: ExternalEntries
+    ) -> ProcessSystem.DefinitionLookup {
+        let found = directory.definition(id)
+        if case .notFound = found, let external = externals.definition(id) { return .found(external) }
+        return found
     }
 
     private func inState<Result>(
@@ -247,7 +251,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     ) throws(SpawnProblem) -> Pid {
         let directory = directory
         let definition: ProcessDefinition
-        switch system.resolveDefinition(entry) {
+        switch Runtime.lookup(entry, directory, externals) {
         case .found(let found): definition = found
         case .notFound: throw .notFound("entry not found: \(entry)")
         case .notAProcess(let kind):
