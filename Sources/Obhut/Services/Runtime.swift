@@ -171,11 +171,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         self.application = application
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
-        system.resolveDefinition = { [externals] id in
-            let found = directory.definition(id)
-            if case .notFound = found, let external = externals.definition(id) { return .found(external) }
-            return found
-        }
+        system.resolveDefinition = { [externals] in Runtime.lookup($0, directory, externals) }
         system.resolveHost = { directory.hosts[$0] }
         system.resolveSupervisor = { [unowned system] in Supervisor.find($0, in: directory, system) }
     }
@@ -184,6 +180,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     func explain() throws(Problem) -> Explanation {
         guard let application = lock.with({ application }) else { throw .wrongState("no application is loaded") }
         return Explanation(application, directory)
+    }
+
+    private static func lookup(
+        _ id: String, _ directory: Directory, _ externals: ExternalEntries
+    ) -> ProcessSystem.DefinitionLookup {
+        let found = directory.definition(id)
+        if case .notFound = found, let external = externals.definition(id) { return .found(external) }
+        return found
     }
 
     private func inState<Result>(
@@ -265,7 +269,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     ) throws(SpawnProblem) -> Pid {
         let directory = directory
         let definition: ProcessDefinition
-        switch system.resolveDefinition(entry) {
+        switch Runtime.lookup(entry, directory, externals) {
         case .found(let found): definition = found
         case .notFound: throw .notFound("entry not found: \(entry)")
         case .notAProcess(let kind):
