@@ -241,14 +241,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         }
         guard isAsked else { return nil }
         while true {
-            let answer = try act(as: pid) { $0.pointee.mailbox.answers.removeFirst() }
-            if let answer { return answer }
-            var wait: Int64 = -1
-            if timeout >= 0 {
-                wait = max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
-                if wait == 0 { throw .timeout }
-            }
-            obh_wait_readable(descriptor, wait)
+            let left = timeout < 0 ? -1 : max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
+            let signal = try receive(as: pid, timeout: left)
+            if signal.pointee.kind == .reply { return signal }
+            signal.release()
         }
     }
 
@@ -393,9 +389,10 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 /// How a request was answered: field `b` of the reply that a port's owner reads.
 enum RequestAnswer {
     static let value: UInt64 = 0
-    static let error: UInt64 = 1
-    static let timeout: UInt64 = 2
-    static let ended: UInt64 = 3
+    /// Of `ReplyError` there is one more between these, which only a supervisor answers, to `ask`.
+    static let error: UInt64 = ReplyError.refused
+    static let timeout: UInt64 = ReplyError.failed + 1
+    static let ended: UInt64 = ReplyError.failed + 2
 }
 
 /// The time of a request of a port. It keeps itself alive until its timer has fired or is disarmed.
