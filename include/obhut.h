@@ -38,6 +38,8 @@
  *     parameter, `obhut_error **`, may be NULL; on failure it gets an error that the
  *     caller frees, on success NULL. There is no "last error" of a thread.
  *   - Durations are nanoseconds. In a timeout a negative number is for ever and 0 is "try".
+ *   - In the child of a fork every handle of the parent is answered by OBHUT_FORKED; to free it
+ *     does nothing. The child may start anew. The tag lines do not repeat it.
  *   - A pid that has ended is a status, never a crash. Pids are never reused while the
  *     runtime lives.
  *   - Payloads are MessagePack, NUL bytes and all. Extension type 1 is a pid (8 bytes,
@@ -79,6 +81,12 @@ uint32_t obhut_abi_version(void);
  * [threads: any] [blocks: no] [signal-safe] Since 0.1. */
 const char *obhut_build_info(void);
 
+/* Whether the loaded library can do something, for programs that also run with an older one:
+ * "lua", "names" (obhut_name_register), "requests" (obhut_request), "external" (obhut_runtime_define),
+ * "inspection" (obhut_runtime_info), "fork" (OBHUT_FORKED). False for NULL and what it does not know.
+ * [threads: any] [blocks: no] Since 0.1. */
+bool obhut_has_feature(const char *name);
+
 /* -------------------------------------------------------------- Status and errors */
 
 /* 0 is success, failures are negative. Later versions add codes: treat an unknown
@@ -110,6 +118,8 @@ typedef int32_t obhut_status;
 #define OBHUT_SYSTEM (-11)
 /* What was asked for was tried, and failed: the error's text is that of the process. */
 #define OBHUT_FAILED (-12)
+/* The handle is of the process from which this one was forked. See docs/embedding.md. */
+#define OBHUT_FORKED (-13)
 
 typedef struct obhut_error obhut_error;
 
@@ -316,6 +326,7 @@ obhut_status obhut_runtime_load_text(obhut_runtime *runtime, const char *yaml, s
 
 /* Starts the runtime's threads, then what `flags` say. Once for each runtime. Services are
  * started by a process that supervises them: the call does not wait until they are ready.
+ * OBHUT_SYSTEM: the system gives no more threads; what was started is stopped again, for good.
  * [threads: any] [blocks: to finish] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT,
  * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_error **error);
@@ -330,7 +341,7 @@ obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_e
 obhut_status obhut_runtime_stop(obhut_runtime *runtime, int64_t timeout, obhut_error **error);
 
 /* Frees a runtime (taken). One that runs is stopped by force on a thread of its own; the
- * call does not wait for that. Ports and messages are freed on their own, before or after.
+ * call does not wait for that, unless the system gives no thread for it. Ports and messages are freed on their own, before or after.
  * NULL does nothing.
  * [threads: any] [blocks: no] Since 0.1. */
 void obhut_runtime_free(obhut_runtime *runtime);
@@ -417,12 +428,24 @@ obhut_status obhut_pid_text(obhut_runtime *runtime, obhut_pid pid, char *text, s
 obhut_status obhut_pid_resolve(obhut_runtime *runtime, const char *text, obhut_pid *pid,
                                obhut_error **error);
 
+/* Gives the process or port `pid` a name (copied): UTF-8, 1 to 255 bytes, not beginning with '{'
+ * or '@'. It may have several; all are free before its end can be seen. To the same process
+ * once more is success. OBHUT_WRONG_STATE: another process has it.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_WRONG_STATE. Since 0.1. */
+obhut_status obhut_name_register(obhut_runtime *runtime, const char *name, obhut_pid pid,
+                                 obhut_error **error);
+
+/* Takes a name (borrowed) from whoever has it.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_name_unregister(obhut_runtime *runtime, const char *name, obhut_error **error);
+
 /* Starts a process of entry `entry` ("namespace:name") on `host` (NULL: the only process
- * host there is). `arguments` (copied) is a MessagePack array; NULL with length 0: none.
+ * host there is; of an entry that the host program runs, also none). `arguments` (copied) is a MessagePack array; NULL with length 0: none.
  * `pid` may be NULL.
  * Nobody watches it: for that, use obhut_port_spawn.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
- * OBHUT_NOT_FOUND, OBHUT_LIMIT, OBHUT_MALFORMED. Since 0.1. */
+ * OBHUT_NOT_FOUND, OBHUT_LIMIT, OBHUT_MALFORMED, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_spawn(obhut_runtime *runtime, const char *entry, const char *host,
                          const void *arguments, size_t length, obhut_pid *pid, obhut_error **error);
 
@@ -433,13 +456,27 @@ obhut_status obhut_spawn(obhut_runtime *runtime, const char *entry, const char *
 obhut_status obhut_send(obhut_runtime *runtime, obhut_pid pid, const char *topic,
                         const void *payload, size_t length, obhut_error **error);
 
+typedef struct obhut_message obhut_message;
+
+/* Sends a request and waits for the reply to it, as Lua's `process.request`: `*reply` is an
+ * OBHUT_MESSAGE_REPLY, owned: obhut_message_free; obhut_message_result says whether it is a
+ * value or an error. `timeout` in nanoseconds, negative for ever; 0 is refused.
+ * OBHUT_NOT_FOUND: `pid` has ended, before or without replying. OBHUT_CLOSED: the runtime
+ * stopped. The one asked sees a port that lives as long as this call. To wait for more than
+ * one thing, or to be woken, use obhut_port_request.
+ * [threads: any] [blocks: up to timeout] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND,
+ * OBHUT_LIMIT, OBHUT_MALFORMED, OBHUT_TIMEOUT, OBHUT_CLOSED, OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_request(obhut_runtime *runtime, obhut_pid pid, const char *topic,
+                           const void *payload, size_t length, int64_t timeout,
+                           obhut_message **reply, obhut_error **error);
+
 /* Asks `pid` to end within `timeout` nanoseconds (more than 0): it gets a CANCEL event and
  * may clean up; if it has not ended by then, it is ended by force. A port gets an
- * OBHUT_MESSAGE_CANCEL, and nothing forces it.
+ * OBHUT_MESSAGE_CANCEL, and nothing forces it, unless it is a process of an entry.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_cancel(obhut_runtime *runtime, obhut_pid pid, int64_t timeout, obhut_error **error);
 
-/* Ends `pid` now; it cannot be caught. OBHUT_INVALID_ARGUMENT: it is a port.
+/* Ends `pid` now; it cannot be caught. OBHUT_INVALID_ARGUMENT: it is a port of no entry.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
 obhut_status obhut_terminate(obhut_runtime *runtime, obhut_pid pid, obhut_error **error);
 
@@ -510,7 +547,8 @@ obhut_status obhut_supervisor_count(obhut_runtime *runtime, obhut_pid supervisor
  * and 256 MiB of them; to send more is OBHUT_LIMIT. */
 typedef struct obhut_port obhut_port;
 
-/* Makes a port, owned: obhut_port_free. Between start and stop of the runtime.
+/* Makes a port, owned: obhut_port_free. Before the stop of the runtime; before its start no
+ * timeout of a request or cancel passes.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
  * OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_port_create(obhut_runtime *runtime, obhut_port **port, obhut_error **error);
@@ -534,6 +572,15 @@ obhut_status obhut_port_spawn(obhut_port *port, const char *entry, const char *h
 obhut_status obhut_port_send(obhut_port *port, obhut_pid pid, const char *topic,
                              const void *payload, size_t length, obhut_error **error);
 
+/* As obhut_port_send, a request: exactly one OBHUT_MESSAGE_REPLY will be received for it, with
+ * `*request` as its number (obhut_message_request; `request` may be NULL): the reply, or an error
+ * when `pid` ends without one or `timeout` nanoseconds have passed (negative: for ever; 0 is
+ * refused). It comes in the order of arrival, so an event loop can wait for many at once.
+ * [threads: any] [blocks: no] as obhut_send, and OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_request(obhut_port *port, obhut_pid pid, const char *topic,
+                                const void *payload, size_t length, int64_t timeout,
+                                uint64_t *request, obhut_error **error);
+
 /* Monitors `pid`: its end, whatever the cause, will be one OBHUT_MESSAGE_EXIT.
  * OBHUT_WRONG_STATE: it is monitored already.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_NOT_FOUND, OBHUT_WRONG_STATE,
@@ -555,8 +602,6 @@ obhut_status obhut_port_link(obhut_port *port, obhut_pid pid, obhut_error **erro
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_CLOSED. Since 0.1. */
 obhut_status obhut_port_unlink(obhut_port *port, obhut_pid pid, obhut_error **error);
 
-typedef struct obhut_message obhut_message;
-
 /* The next message or event, in order of arrival, owned: obhut_message_free. Waits for
  * `timeout` nanoseconds: negative for ever, 0 not at all. A signal does not end the wait,
  * but its handler may call obhut_port_wake.
@@ -577,10 +622,94 @@ int obhut_port_fd(obhut_port *port);
  * [threads: any] [blocks: no] [signal-safe] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_port_wake(obhut_port *port);
 
-/* Ends a port (taken), as a process ends normally; a wait for it gets OBHUT_CLOSED. NULL
- * does nothing.
+/* Ends a port normally with one MessagePack value (copied; NULL with length 0: nil), which those
+ * who watch it get. The handle stays: it is answered by OBHUT_CLOSED until it is freed.
+ * OBHUT_CLOSED: it had ended already, or has to end by force.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED,
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_end(obhut_port *port, const void *value, size_t length, obhut_error **error);
+
+/* Ends a port abnormally, with `text` (copied) as its error: linked processes fall, a supervisor
+ * restarts it. `traceback` (copied, or NULL) goes to the log.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_fail(obhut_port *port, const char *text, const char *traceback,
+                             obhut_error **error);
+
+/* The same with an error that is MessagePack (copied): a str, or an error object.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_MALFORMED,
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_fail_object(obhut_port *port, const void *payload, size_t length,
+                                    const char *traceback, obhut_error **error);
+
+/* Frees a port (taken), and ends it, as a process ends normally, if it has not ended; a wait for
+ * it gets OBHUT_CLOSED. NULL does nothing.
  * [threads: any] [blocks: no] Since 0.1. */
 void obhut_port_free(obhut_port *port);
+
+/* -------------------------------------------- Processes that the host program runs */
+
+/* Makes the host program run the processes of `entry` (copied; "namespace:name"): an entry of
+ * kind `process.external` of the application, or, declared nowhere, one of this program's own,
+ * which can be spawned and not be named in YAML. Before or after load and start; what starts
+ * with the runtime needs it before the start. A later call names another acceptor.
+ *
+ * When anybody (Lua, C, a supervisor) spawns it, a process is made whose mailbox is a port, and
+ * port `acceptor` (borrowed; of this runtime) receives an OBHUT_MESSAGE_START. Take the new port out of
+ * it (obhut_message_take_port) and run it wherever you like: receive and send as it, and end it
+ * by obhut_port_end, _fail or _free. No function of yours is called by a thread of the library.
+ *
+ * To all others it is a process: they watch it, link to it, cancel and terminate it. It differs
+ * from other ports in this: it does not trap links unless it says so; it gets an
+ * OBHUT_MESSAGE_CANCEL with a deadline, at which, as when it is terminated or a linked process
+ * fails, the runtime ends it: those who watch are told at once, and its port answers OBHUT_CLOSED
+ * from then on. Whoever runs it must see that and stop.
+ *
+ * A START that is freed without taking the port, or not read before the acceptor ends, ends the
+ * process with an error. Without a living acceptor a spawn fails.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_CLOSED (the
+ * acceptor). Since 0.1. */
+obhut_status obhut_runtime_define(obhut_runtime *runtime, const char *entry, obhut_port *acceptor,
+                                  obhut_error **error);
+
+/* What runs one process: `self` is its port, borrowed until the function returns; `arguments` (borrowed,
+ * as long) is a MessagePack array. It receives and sends as `self`, and returns when it is told to
+ * (OBHUT_MESSAGE_CANCEL) and when `self` answers OBHUT_CLOSED. */
+typedef void (*obhut_process_function)(void *user, obhut_port *self, const void *arguments, size_t length);
+
+/* As obhut_runtime_define, with an acceptor of its own: each process of `entry` runs `function` on a
+ * thread of its own, which the library makes for it. When it returns the process has ended:
+ * normally, if it did not call obhut_port_end or _fail. `user` is passed on to all of them, at the
+ * same time; `finalizer` (or NULL) runs once, when the runtime has stopped, or another
+ * definition has taken the place of this one, and the last function has returned, on the thread
+ * of that one or of the call; on a failure in this call. A stop does not wait for functions whose process it ends by force.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_runtime_define_function(obhut_runtime *runtime, const char *entry,
+                                           obhut_process_function function, void *user,
+                                           obhut_finalizer finalizer, obhut_error **error);
+
+/* Takes the port of the new process out of an OBHUT_MESSAGE_START: owned, obhut_port_free. Once.
+ * Its supervisor is told that it runs. OBHUT_CLOSED: it has ended meanwhile (cancelled,
+ * terminated). OBHUT_WRONG_STATE: it was taken, or this is no START.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
+ * OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_message_take_port(obhut_message *message, obhut_port **port, obhut_error **error);
+
+/* Tells the supervisor that the process is ready, as Lua's `process.ready()` (`ready: call`);
+ * nothing happens if nobody supervises it.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_ready(obhut_port *port, obhut_error **error);
+
+/* The failure of a linked process ends this one. */
+#define OBHUT_TRAP_LINKS_NO 0
+/* It is an OBHUT_MESSAGE_LINK_DOWN. */
+#define OBHUT_TRAP_LINKS_FAILURES 1
+/* Its normal end is one too. */
+#define OBHUT_TRAP_LINKS_ALL 2
+
+/* What the end of a linked process does: OBHUT_TRAP_LINKS_…; the default is _NO for a process of an
+ * entry and _FAILURES for any other port, which may not have _NO.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_CLOSED. Since 0.1. */
+obhut_status obhut_port_trap_links(obhut_port *port, int32_t choice, obhut_error **error);
 
 /* ----------------------------------------------------------------------- Messages */
 
@@ -590,29 +719,34 @@ void obhut_port_free(obhut_port *port);
 #define OBHUT_MESSAGE_EXIT 1
 /* A linked process has failed. */
 #define OBHUT_MESSAGE_LINK_DOWN 2
-/* The port was asked to end; nothing forces it to. */
+/* The port was asked to end; what runs as the process of an entry is ended by force at its
+ * deadline, nothing forces another port. */
 #define OBHUT_MESSAGE_CANCEL 3
+/* The one answer to a request of obhut_port_request. */
+#define OBHUT_MESSAGE_REPLY 4
+/* A process of an entry that the host program runs was spawned: obhut_message_take_port. */
+#define OBHUT_MESSAGE_START 5
 
 /* What it is: OBHUT_MESSAGE_…; -1 if it is no message. Later versions add kinds.
  * [threads: owner] [blocks: no] Since 0.1. */
 int32_t obhut_message_kind(const obhut_message *message);
 
-/* Who sent it, or ended; 0: nobody.
+/* Who sent it, replied or ended, or was spawned (START); 0: nobody, or the time of a request.
  * [threads: owner] [blocks: no] Since 0.1. */
 obhut_pid obhut_message_from(const obhut_message *message);
 
-/* Its topic; "" for an event. `*length`, if not NULL, gets the length. Borrowed, until the
+/* Its topic, of a START the entry's id; "" for an event. `*length`, if not NULL, gets the length. Borrowed, until the
  * message is freed.
  * [threads: owner] [blocks: no] Since 0.1. */
 const char *obhut_message_topic(const obhut_message *message, size_t *length);
 
-/* Its payload, one MessagePack value (several sent from Lua: an array); NULL and 0 for an
- * event. Borrowed, until the message is freed.
+/* Its payload, one MessagePack value (several sent from Lua: an array), of a START its arguments,
+ * an array; NULL and 0 for an event. Borrowed, until the message is freed.
  * [threads: owner] [blocks: no] Since 0.1. */
 const void *obhut_message_payload(const obhut_message *message, size_t *length);
 
-/* How the process of an EXIT or LINK_DOWN ended. True: normally; `*value` and `*length` are
- * the value, MessagePack. False: abnormally (or this is no end); they are the error, a str
+/* How the process of an EXIT or LINK_DOWN ended, or what a REPLY says. True: normally; `*value` and
+ * `*length` are the value, MessagePack. False: abnormally (or this is none of them); they are the error, a str
  * or an error object, and `*text` says it for people. Any out-parameter may be NULL.
  * Borrowed, until the message is freed.
  * [threads: owner] [blocks: no] Since 0.1. */
@@ -625,7 +759,40 @@ bool obhut_message_result(const obhut_message *message, const void **value, size
 obhut_pid obhut_message_origin(const obhut_message *message);
 uint32_t obhut_message_hops(const obhut_message *message);
 
-/* Frees a message (taken). NULL does nothing.
+/* Of an OBHUT_MESSAGE_DATA: not 0 if the sender waits for a reply (obhut_message_reply). Of an
+ * OBHUT_MESSAGE_REPLY: the number of the request that it answers.
+ * [threads: owner] [blocks: no] Since 0.1. */
+uint64_t obhut_message_request(const obhut_message *message);
+
+/* Of an OBHUT_MESSAGE_REPLY: OBHUT_OK, it was answered, by a value or an error; OBHUT_NOT_FOUND, the
+ * one asked ended without a reply; OBHUT_TIMEOUT. OBHUT_OK for other messages.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
+obhut_status obhut_message_status(const obhut_message *message);
+
+/* Of an OBHUT_MESSAGE_CANCEL: when the process is ended by force, in nanoseconds on
+ * CLOCK_MONOTONIC; 0 for other messages.
+ * [threads: owner] [blocks: no] Since 0.1. */
+int64_t obhut_message_deadline(const obhut_message *message);
+
+/* Replies to a request, once, with one MessagePack value (copied). OBHUT_WRONG_STATE: the message
+ * is no request, or was answered. OBHUT_NOT_FOUND: who asked has ended. One that does not wait
+ * any more takes no notice.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_WRONG_STATE,
+ * OBHUT_NOT_FOUND, OBHUT_LIMIT, OBHUT_MALFORMED. Since 0.1. */
+obhut_status obhut_message_reply(obhut_message *message, const void *payload, size_t length,
+                                 obhut_error **error);
+
+/* Replies with an error: a text (copied), in Lua `nil, text`.
+ * [threads: owner] [blocks: no] as obhut_message_reply. Since 0.1. */
+obhut_status obhut_message_reply_error(obhut_message *message, const char *text, obhut_error **error);
+
+/* Replies with an error that is MessagePack (copied): a str, or an error object.
+ * [threads: owner] [blocks: no] as obhut_message_reply. Since 0.1. */
+obhut_status obhut_message_reply_error_object(obhut_message *message, const void *payload,
+                                              size_t length, obhut_error **error);
+
+/* Frees a message (taken). NULL does nothing. A request that was not answered is not: who asked
+ * waits until its time is over. A START whose port was not taken ends the process with an error.
  * [threads: owner] [blocks: no] Since 0.1. */
 void obhut_message_free(obhut_message *message);
 
@@ -673,6 +840,83 @@ const char *obhut_crash_json(const obhut_crash *crash, size_t *length);
 /* Frees a report (taken). NULL does nothing.
  * [threads: any] [blocks: no] Since 0.1. */
 void obhut_crash_free(obhut_crash *crash);
+
+/* --------------------------------------------------------------------- Inspection */
+
+/* Writes the pids of all that live, processes and ports, into `pids`, which has room for
+ * `capacity` of them (NULL with 0); `*count` gets how many there are, perhaps more.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_runtime_pids(obhut_runtime *runtime, obhut_pid *pids, size_t capacity,
+                                size_t *count, obhut_error **error);
+
+/* A copy of what was found: records, each with texts and numbers by field. */
+typedef struct obhut_info obhut_info;
+
+#define OBHUT_INFO_OF_PROCESSES 0
+#define OBHUT_INFO_OF_HOSTS 1
+#define OBHUT_INFO_OF_ENTRIES 2
+
+/* Texts. Of a process, its entry (none for a port); of a host or entry, its id. */
+#define OBHUT_INFO_ENTRY 1
+/* Of a process: the host it runs on, "obhut:port" for a port. */
+#define OBHUT_INFO_HOST 2
+/* Of a process: "running", "queued" or "waiting"; of a host: "created", "started", …. */
+#define OBHUT_INFO_STATE 3
+/* Of a process: its names, a JSON array. */
+#define OBHUT_INFO_NAMES 4
+/* Of an entry: "process.lua" and so on. */
+#define OBHUT_INFO_KIND 5
+/* Of an entry: what it says under `meta`, as JSON; "null" if nothing. */
+#define OBHUT_INFO_META 6
+/* Of an entry: the YAML file that declares it. */
+#define OBHUT_INFO_FILE 7
+
+/* Numbers. Of a process: its pid. */
+#define OBHUT_INFO_PID 101
+/* Of a process: messages in its mailbox, and bytes of them. */
+#define OBHUT_INFO_MAILBOX 102
+#define OBHUT_INFO_MAILBOX_BYTES 103
+/* Of a process: bytes of its Lua memory when it last waited. */
+#define OBHUT_INFO_MEMORY 104
+/* Of a process: how many are linked to it, and how many watch it. */
+#define OBHUT_INFO_LINKS 105
+#define OBHUT_INFO_MONITORS 106
+/* Of a process: nanoseconds since it was spawned. */
+#define OBHUT_INFO_UPTIME 107
+/* Of a host: its threads, its processes alive, and how many of these wait for a thread. */
+#define OBHUT_INFO_WORKERS 108
+#define OBHUT_INFO_PROCESSES 109
+#define OBHUT_INFO_RUN_QUEUE 110
+/* Of an entry: the line of OBHUT_INFO_FILE in which it begins. */
+#define OBHUT_INFO_LINE 111
+
+/* A record for each process that lives, each host or each entry: `what` is OBHUT_INFO_OF_….
+ * `*info` is owned: obhut_info_free. Each figure is right by itself at some moment meanwhile.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_runtime_info(obhut_runtime *runtime, int32_t what, obhut_info **info,
+                                obhut_error **error);
+
+/* The one record of a process or port.
+ * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT, OBHUT_NOT_FOUND. Since 0.1. */
+obhut_status obhut_process_info(obhut_runtime *runtime, obhut_pid pid, obhut_info **info,
+                                obhut_error **error);
+
+/* How many records there are; 0 if it is no info.
+ * [threads: any] [blocks: no] Since 0.1. */
+size_t obhut_info_count(const obhut_info *info);
+
+/* A text of record `index`, from 0; "" for a field that it has not. Borrowed, until the info is
+ * freed.
+ * [threads: any] [blocks: no] Since 0.1. */
+const char *obhut_info_text(const obhut_info *info, size_t index, int32_t field);
+
+/* A number of record `index`; -1 for a field that it has not.
+ * [threads: any] [blocks: no] Since 0.1. */
+int64_t obhut_info_number(const obhut_info *info, size_t index, int32_t field);
+
+/* Frees an info (taken). NULL does nothing.
+ * [threads: any] [blocks: no] Since 0.1. */
+void obhut_info_free(obhut_info *info);
 
 /* ----------------------------------------------------------------------- Payloads */
 

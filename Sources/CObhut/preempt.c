@@ -168,6 +168,17 @@ void obh_preempt_uninstall(int signal) {
     pthread_mutex_unlock(&lock);
 }
 
+void obh_preempt_forget(void) {
+    /* Whoever held it in the parent is not here. */
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    lock = fresh;
+    for (int signal = 1; signal < 65; signal++) {
+        if (installed[signal].count == 0) continue;
+        installed[signal].count = 0;
+        if (is_set(signal)) sigaction(signal, &installed[signal].previous, NULL);
+    }
+}
+
 int obh_preempt_reinstall(int signal) {
     int replaced = 0;
     pthread_mutex_lock(&lock);

@@ -19,6 +19,9 @@ void obh_preempt_uninstall(int signal);
 /* Installs it again if another handler stands in its place; 1 if it had been replaced. */
 int obh_preempt_reinstall(int signal);
 
+/* In the child of a fork, which has none of the workers: gives back every handler that the parent had installed. */
+void obh_preempt_forget(void);
+
 /* Interrupts what the thread runs, with a signal that is installed. Does not wait; a thread that runs no Lua takes no
  * notice. */
 void obh_preempt_thread(pthread_t thread, int signal);

@@ -57,7 +57,7 @@ public func obhut_config_set_output_sink(
 ) -> obhut_status {
     // Made first: the finalizer runs on a failed registration too.
     let callback = Callback(user: user, finalizer: finalizer)
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     config.change { $0.output = sink(function, callback) }
     return OBHUT_OK
 }
@@ -68,7 +68,7 @@ public func obhut_config_set_log_sink(
     _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!
 ) -> obhut_status {
     let callback = Callback(user: user, finalizer: finalizer)
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     let sink: ((UnsafeRawBufferPointer, Int32) -> Void)? = function.map { function in
         { text, level in
             function(
@@ -82,7 +82,7 @@ public func obhut_config_set_log_sink(
 
 @_cdecl("obhut_config_set_log_format") @implementation
 public func obhut_config_set_log_format(_ config: OpaquePointer!, _ format: Int32) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     guard let format = LogFormat(rawValue: format) else { return OBHUT_INVALID_ARGUMENT }
     config.change { $0.logFormat = format }
     return OBHUT_OK
@@ -94,7 +94,7 @@ public func obhut_config_set_input_source(
     _ user: UnsafeMutableRawPointer!, _ finalizer: obhut_finalizer!
 ) -> obhut_status {
     let callback = Callback(user: user, finalizer: finalizer)
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     let source: ((UnsafeMutableRawBufferPointer) -> Int)? = function.map { function in
         { buffer in
             Int(function(callback.user, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count))
@@ -108,7 +108,7 @@ public func obhut_config_set_input_source(
 public func obhut_config_set_arguments(
     _ config: OpaquePointer!, _ arguments: UnsafePointer<UnsafePointer<CChar>?>!, _ count: Int
 ) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     guard count >= 0, count == 0 || arguments != nil else { return OBHUT_INVALID_ARGUMENT }
     var texts: [String] = []
     for index in 0..<count {
@@ -125,7 +125,7 @@ public func obhut_config_set_arguments(
 public func obhut_config_set_environment(
     _ config: OpaquePointer!, _ variables: UnsafePointer<UnsafePointer<CChar>?>!
 ) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     var environment: [String: [UInt8]] = [:]
     var next = variables
     while let place = next, let text = place.pointee {
@@ -146,7 +146,7 @@ public func obhut_config_set_environment(
 public func obhut_config_set_preemption_signal(
     _ config: OpaquePointer!, _ signal_number: Int32
 ) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     guard RuntimeConfiguration.maySignal(signal_number) else { return OBHUT_INVALID_ARGUMENT }
     config.change {
         $0.preemption = signal_number == 0 ? .counted(instructions: 1000) : .signal(number: signal_number)
@@ -156,14 +156,14 @@ public func obhut_config_set_preemption_signal(
 
 @_cdecl("obhut_config_set_seed") @implementation
 public func obhut_config_set_seed(_ config: OpaquePointer!, _ seed: UInt64) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     config.change { $0.seed = seed }
     return OBHUT_OK
 }
 
 @_cdecl("obhut_config_set_cloning") @implementation
 public func obhut_config_set_cloning(_ config: OpaquePointer!, _ enabled: Int32) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     config.change { $0.cloning = enabled == 0 ? .never : .fromSecond }
     return OBHUT_OK
 }

@@ -30,21 +30,10 @@ func send(
     _ runtime: Runtime, from sender: Pid, to pid: obhut_pid, _ topic: UnsafePointer<CChar>?,
     _ bytes: UnsafeRawPointer?, _ length: Int
 ) throws(Failure) {
-    var topic = try text(topic, "topic")
-    guard !topic.isEmpty, topic.utf8.count <= 255, topic.utf8.first != UInt8(ascii: "@") else {
-        throw .argument("topic must have 1 to 255 bytes and not begin with '@'")
-    }
+    var topic = try checkedTopic(topic)
     let checked = try payload(bytes, length)
     let target = Pid(raw: pid)
-    if let slot = runtime.system.table.living(target) {
-        // A port takes what its mailbox has room for beside topic and the signal itself.
-        let limit = slot.host?.limits.maxMessage ?? ProcessSystem.portBytes - 1024
-        if checked.count > limit {
-            throw Failure(
-                OBHUT_LIMIT,
-                "the payload has \(checked.count) bytes; \(slot.host == nil ? "a port takes" : "max_message is") \(limit)")
-        }
-    }
+    try checkSize(checked.count, for: target, in: runtime)
     let outcome = topic.withUTF8 {
         runtime.system.send(from: sender, to: target, topic: UnsafeRawBufferPointer($0), payload: checked)
     }
@@ -52,6 +41,25 @@ func send(
     case .sent: return
     case .notFound: throw notFound(runtime, target)
     case .full: throw Failure(OBHUT_LIMIT, "mailbox full: \(runtime.system.text(of: target))")
+    }
+}
+
+func checkedTopic(_ topic: UnsafePointer<CChar>?) throws(Failure) -> String {
+    let topic = try text(topic, "topic")
+    guard !topic.isEmpty, topic.utf8.count <= 255, topic.utf8.first != UInt8(ascii: "@") else {
+        throw .argument("topic must have 1 to 255 bytes and not begin with '@'")
+    }
+    return topic
+}
+
+/// Refuses a payload of `count` bytes that `target` does not take (M1).
+func checkSize(_ count: Int, for target: Pid, in runtime: Runtime) throws(Failure) {
+    guard let slot = runtime.system.table.living(target) else { return }
+    // A port takes what its mailbox has room for beside topic and the signal itself.
+    let limit = slot.host?.limits.maxMessage ?? ProcessSystem.portBytes - 1024
+    if count > limit {
+        throw Failure(
+            OBHUT_LIMIT, "the payload has \(count) bytes; \(slot.host == nil ? "a port takes" : "max_message is") \(limit)")
     }
 }
 
@@ -104,7 +112,7 @@ public func obhut_terminate(
     report(error) { () throws(Failure) in
         let runtime = try find(runtime)
         let target = Pid(raw: pid)
-        if let slot = runtime.system.table.living(target), slot.host == nil {
+        if let slot = runtime.system.table.living(target), slot.host == nil, slot.pointee.entryID == nil {
             throw .argument("\(runtime.system.text(of: target)) is a port: only obhut_port_free ends it")
         }
         guard runtime.system.terminate(target, from: .none) else { throw notFound(runtime, target) }

@@ -35,7 +35,7 @@ private func object(_ crash: OpaquePointer?) -> CrashObject? {
 
 @_cdecl("obhut_config_set_crash_reports") @implementation
 public func obhut_config_set_crash_reports(_ config: OpaquePointer!, _ count: UInt32, _ bytes: Int) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     guard count <= CrashConfiguration.mostKept, bytes >= 0 else { return OBHUT_INVALID_ARGUMENT }
     config.change {
         $0.crashes.count = bytes == 0 ? 0 : Int(count)
@@ -48,7 +48,7 @@ public func obhut_config_set_crash_reports(_ config: OpaquePointer!, _ count: UI
 public func obhut_config_set_crash_messages(
     _ config: OpaquePointer!, _ received: UInt32, _ waiting: UInt32, _ contents: Int
 ) -> obhut_status {
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     guard received <= CrashMessages.mostMessages, waiting <= CrashMessages.mostMessages,
         (0...CrashMessages.mostContents).contains(contents)
     else { return OBHUT_INVALID_ARGUMENT }
@@ -65,7 +65,7 @@ public func obhut_config_set_crash_redaction(
 ) -> obhut_status {
     // Made first: the finalizer runs on a failed registration too.
     let callback = Callback(user: user, finalizer: finalizer)
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     let redaction: CrashRecord.Redaction? = function.map { function in
         { entry, topic, payload in
             withUnsafeTemporaryAllocation(of: CChar.self, capacity: CrashMessages.mostContents) { text in
@@ -90,7 +90,7 @@ public func obhut_config_set_crash_sink(
     _ finalizer: obhut_finalizer!
 ) -> obhut_status {
     let callback = Callback(user: user, finalizer: finalizer)
-    guard let config = find(configuration: config) else { return OBHUT_INVALID_HANDLE }
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
     config.change { $0.crashes.sink = sink(function, callback) }
     return OBHUT_OK
 }

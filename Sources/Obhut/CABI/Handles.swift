@@ -1,9 +1,11 @@
+import CObhut
 import Glibc
+import ObhutHeader
 import Synchronization
 
 /// What a handle of the C interface stands for.
 enum HandleKind: UInt64 {
-    case error = 1, config, runtime, port, message, crash
+    case error = 1, config, runtime, port, message, crash, info
 }
 
 /// All handles of this copy of the library.
@@ -21,8 +23,41 @@ enum HandleKind: UInt64 {
 ///
 /// `wake` is the one call that a signal handler may make: it reads only atomics, in memory
 /// that is never given back, and counts itself in so that `remove` waits for it.
+///
+/// In the child of a fork there is a new table: the locks of the old one may be held by threads that
+/// are not there. Handles of the parent are known by their cookie, and nothing of them is touched.
 final class HandleTable: @unchecked Sendable {  // guard notes stand on each mutable field
-    static let shared = HandleTable()
+    /// The address of this process's table, retained for ever; 0: none yet.
+    private static let current = Atomic<UInt>(0)
+
+    static var shared: HandleTable {
+        if obh_fork_is_marked() != 0, let table = made { return table }
+        return make()
+    }
+
+    private static var made: HandleTable? {
+        UnsafeRawPointer(bitPattern: current.load(ordering: .acquiring)).map {
+            Unmanaged<HandleTable>.fromOpaque($0).takeUnretainedValue()
+        }
+    }
+
+    /// At the first call of a process: of a program, or of the child of a fork.
+    private static func make() -> HandleTable {
+        let old = made
+        // Another thread has made it and not marked it yet.
+        if let old, old.process == getpid() { return old }
+        let table = HandleTable(after: old)
+        let (exchanged, other) = current.compareExchange(
+            expected: old.map { UInt(bitPattern: Unmanaged.passUnretained($0).toOpaque()) } ?? 0,
+            desired: UInt(bitPattern: Unmanaged.passRetained(table).toOpaque()), ordering: .sequentiallyConsistent)
+        guard exchanged else {
+            Unmanaged.passUnretained(table).release()
+            return Unmanaged<HandleTable>.fromOpaque(UnsafeRawPointer(bitPattern: other)!).takeUnretainedValue()
+        }
+        if old != nil { obh_preempt_forget() }
+        obh_fork_mark()
+        return table
+    }
 
     private struct Place: ~Copyable {
         /// generation << 1 | in use. Written under `lock`.
@@ -40,15 +75,21 @@ final class HandleTable: @unchecked Sendable {  // guard notes stand on each mut
     private static let generationMask: UInt64 = (1 << 20) - 1
 
     private let cookie: UInt64
+    private let process: pid_t
+    /// Of the processes from which this one was forked.
+    private let formerCookies: [UInt64]
     private let lock = Lock()
     // Addresses of chunks, stored once under `lock`, read anywhere.
     private let chunks: UnsafeMutablePointer<Atomic<UInt>>
     private var free = SlotRing()  // guarded by lock
     private var made = 0  // guarded by lock
 
-    private init() {
+    private init(after old: HandleTable?) {
+        process = getpid()
+        let former = old.map { $0.formerCookies + [$0.cookie] } ?? []
+        formerCookies = former
         var random: UInt16 = 0
-        getentropy(&random, 2)
+        repeat { getentropy(&random, 2) } while former.contains(UInt64(random | 1)) && former.count < 1 << 14
         cookie = UInt64(random | 1)
         chunks = .allocate(capacity: HandleTable.chunkCount)
         for i in 0..<HandleTable.chunkCount { (chunks + i).initialize(to: Atomic<UInt>(0)) }
@@ -127,8 +168,21 @@ final class HandleTable: @unchecked Sendable {  // guard notes stand on each mut
         }
     }
 
-    /// Async-signal-safe. False if it is no port.
-    func wake(_ handle: OpaquePointer?) -> Bool {
+    /// Whether it is a handle of the process from which this one was forked.
+    func isForked(_ handle: OpaquePointer?) -> Bool {
+        formerCookies.contains(UInt64(UInt(bitPattern: handle)) >> 48)
+    }
+
+    /// Async-signal-safe.
+    static func wake(_ handle: OpaquePointer?) -> obhut_status {
+        guard let table = made else { return OBHUT_INVALID_HANDLE }
+        // In the child of a fork, before it has called anything else, the table is the parent's.
+        guard obh_fork_is_marked() != 0 || table.process == getpid() else { return OBHUT_FORKED }
+        if table.wake(handle) { return OBHUT_OK }
+        return table.isForked(handle) ? OBHUT_FORKED : OBHUT_INVALID_HANDLE
+    }
+
+    private func wake(_ handle: OpaquePointer?) -> Bool {
         let bits = UInt64(UInt(bitPattern: handle))
         guard bits >> 48 == cookie, let place = place(Int(bits >> 4 & 0xff_ffff)) else { return false }
         _ = place.pointee.wakers.add(1, ordering: .sequentiallyConsistent)

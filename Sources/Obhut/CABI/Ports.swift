@@ -28,9 +28,9 @@ extension Port.Failure {
     }
 }
 
-private func find(port: OpaquePointer?) throws(Failure) -> PortObject {
+func find(port: OpaquePointer?) throws(Failure) -> PortObject {
     guard let object = HandleTable.shared.object(port, .port, as: PortObject.self) else {
-        throw .handle("port")
+        throw .handle("port", port)
     }
     return object
 }
@@ -154,7 +154,7 @@ public func obhut_port_receive(
         guard let message else { throw .argument("message must not be NULL") }
         do throws(Port.Failure) {
             let signal = try port.port.receive(as: port.pid, timeout: timeout)
-            message.pointee = HandleTable.shared.insert(MessageObject(signal), .message)
+            message.pointee = HandleTable.shared.insert(MessageObject(signal, port.runtime, port.pid), .message)
         } catch { throw error.failure }
     }
 }
@@ -166,11 +166,11 @@ public func obhut_port_fd(_ port: OpaquePointer!) -> Int32 {
 
 @_cdecl("obhut_port_wake") @implementation
 public func obhut_port_wake(_ port: OpaquePointer!) -> obhut_status {
-    HandleTable.shared.wake(port) ? OBHUT_OK : OBHUT_INVALID_HANDLE
+    HandleTable.wake(port)
 }
 
 @_cdecl("obhut_port_free") @implementation
 public func obhut_port_free(_ port: OpaquePointer!) {
     guard let object = HandleTable.shared.remove(port, .port, as: PortObject.self) else { return }
-    object.runtime.closePort(object.pid)
+    object.runtime.endPort(object.port, object.pid)
 }

@@ -10,7 +10,7 @@ final class RuntimeObject: @unchecked Sendable {  // immutable; Runtime guards i
 
 func find(_ runtime: OpaquePointer?) throws(Failure) -> Runtime {
     guard let object = HandleTable.shared.object(runtime, .runtime, as: RuntimeObject.self) else {
-        throw .handle("runtime")
+        throw .handle("runtime", runtime)
     }
     return object.runtime
 }
@@ -45,6 +45,7 @@ extension Runtime.SpawnProblem {
         case .wrongKind(let text): Failure(OBHUT_INVALID_ARGUMENT, text)
         case .wrongState(let text): Failure(OBHUT_WRONG_STATE, text)
         case .limit(let text): Failure(OBHUT_LIMIT, text)
+        case .system(let text): Failure(OBHUT_SYSTEM, text)
         }
     }
 }
@@ -66,7 +67,7 @@ public func obhut_runtime_create(
         var configuration = RuntimeConfiguration()
         if let config {
             guard let object = HandleTable.shared.object(config, .config, as: ConfigurationObject.self)
-            else { throw .handle("config") }
+            else { throw .handle("config", config) }
             configuration = object.configuration
         }
         let made = try asking { () throws(Runtime.Problem) in try Runtime(configuration) }
@@ -161,8 +162,11 @@ public func obhut_runtime_free(_ runtime: OpaquePointer!) {
     }
     let runtime = object.runtime
     if runtime.stopsAtOnce() { return }
-    let thread = startThread(named: "obhut-free") { runtime.stop(timeout: 0) }
-    pthread_detach(thread)
+    if let thread = startThread(named: "obhut-free", { runtime.stop(timeout: 0) }) {
+        pthread_detach(thread)
+    } else {
+        runtime.stop(timeout: 0)
+    }
 }
 
 @_cdecl("obhut_runtime_read_output") @implementation

@@ -23,8 +23,11 @@ struct Failure: Error {
     }
 
     static func argument(_ text: String) -> Failure { Failure(OBHUT_INVALID_ARGUMENT, text) }
-    static func handle(_ what: String) -> Failure {
-        Failure(OBHUT_INVALID_HANDLE, "\(what): NULL, freed, or not a handle of this library")
+    static func handle(_ what: String, _ handle: OpaquePointer?) -> Failure {
+        if HandleTable.shared.isForked(handle) {
+            return Failure(OBHUT_FORKED, "\(what): a handle of the process from which this one was forked")
+        }
+        return Failure(OBHUT_INVALID_HANDLE, "\(what): NULL, freed, or not a handle of this library")
     }
 }
 
@@ -90,6 +93,8 @@ private let statusNames: [StatusName] = [
         text: "the application has faults"),
     .init(status: OBHUT_MALFORMED, name: "OBHUT_MALFORMED", text: "a payload or text is malformed"),
     .init(status: OBHUT_FAILED, name: "OBHUT_FAILED", text: "what was asked for was tried, and failed"),
+    .init(
+        status: OBHUT_FORKED, name: "OBHUT_FORKED", text: "a handle of the process from which this one was forked"),
     .init(status: OBHUT_SYSTEM, name: "OBHUT_SYSTEM", text: "the system refused something"),
 ]
 
@@ -114,7 +119,7 @@ private func find(_ error: OpaquePointer?) -> ErrorObject? {
 
 @_cdecl("obhut_error_status") @implementation
 public func obhut_error_status(_ error: OpaquePointer!) -> obhut_status {
-    find(error)?.failure.status ?? OBHUT_INVALID_HANDLE
+    find(error)?.failure.status ?? Failure.handle("error", error).status
 }
 
 @_cdecl("obhut_error_text") @implementation

@@ -26,9 +26,7 @@ private func ask(
     }
     guard let answer else { throw notFound(runtime, target) }
     defer { answer.release() }
-    guard answer.pointee.kind == .reply else {
-        throw Failure(OBHUT_NOT_FOUND, "no reply: supervisor \(system.text(of: target)) ended: \(answer.reason.text)")
-    }
+    if answer.pointee.b == RequestAnswer.ended { throw Failure(OBHUT_NOT_FOUND, describeError(answer.payload)) }
     if answer.pointee.b != 0 { throw refusal(answer) }
     try take(answer.payload)
 }

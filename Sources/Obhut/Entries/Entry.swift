@@ -16,6 +16,7 @@ enum EntryKind: String, CaseIterable, Sendable {
     case processHost = "process.host"
     case processLua = "process.lua"
     case processNative = "process.native"
+    case processExternal = "process.external"
     case processService = "process.service"
     case supervisor = "supervisor"
     case functionLua = "function.lua"
@@ -26,7 +27,9 @@ enum EntryKind: String, CaseIterable, Sendable {
     /// False for a kind that the design has and this version has not.
     var isSupported: Bool {
         switch self {
-        case .processHost, .processLua, .processService, .supervisor, .functionLua, .libraryLua, .registryEntry: true
+        case .processHost, .processLua, .processExternal, .processService, .supervisor, .functionLua, .libraryLua,
+            .registryEntry:
+            true
         case .processNative, .libraryNative: false
         }
     }
@@ -34,13 +37,15 @@ enum EntryKind: String, CaseIterable, Sendable {
     /// May have a `lifecycle`, and may be named in another's `depends_on`.
     var isStartable: Bool {
         switch self {
-        case .processHost, .processLua, .processNative, .processService, .supervisor: true
+        case .processHost, .processLua, .processNative, .processExternal, .processService, .supervisor: true
         case .functionLua, .libraryLua, .libraryNative, .registryEntry: false
         }
     }
 
     /// May be named as `process:` of a service.
-    var isRunnable: Bool { self == .processLua || self == .processNative || self == .functionLua }
+    var isRunnable: Bool {
+        self == .processLua || self == .processNative || self == .processExternal || self == .functionLua
+    }
 
     /// May be named as `process:` of a supervisor's child.
     var isSupervisable: Bool { isRunnable || self == .processService || self == .supervisor }
@@ -64,6 +69,7 @@ struct Entry: Sendable {
 enum EntryDefinition: Sendable {
     case host(HostEntry)
     case process(ProcessEntry)
+    case external(ExternalEntry)
     case service(ServiceEntry)
     case supervisor(SupervisorEntry)
     case function(FunctionEntry)
@@ -97,6 +103,14 @@ struct ProcessEntry: Sendable {
     let memoryLimit: Int?
     /// Where it runs as a service. Of an entry in `Application.startOrder` always given:
     /// what `host:` names, or else the only host there is.
+    var host: EntryID?
+    /// Its arguments as a service.
+    let input: [EntryValue]
+}
+
+/// `process.external`: the host program that embeds the library runs it.
+struct ExternalEntry: Sendable {
+    /// As that of a `ProcessEntry`: where it counts as a service.
     var host: EntryID?
     /// Its arguments as a service.
     let input: [EntryValue]

@@ -112,6 +112,9 @@ struct EntryLinker {
         case .process(var process) where process.host == nil && !namesOne && isStarted:
             process.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
             entries[index].definition = .process(process)
+        case .external(var external) where external.host == nil && !namesOne && isStarted:
+            external.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
+            entries[index].definition = .external(external)
         case .service(var service) where service.host == nil && !namesOne:
             service.host =
                 host(of: service.process)
@@ -131,8 +134,12 @@ struct EntryLinker {
 
     /// What the process says itself.
     private func host(of process: EntryID) -> EntryID? {
-        guard let index = indices[process], case .process(let process) = entries[index].definition else { return nil }
-        return process.host
+        guard let index = indices[process] else { return nil }
+        switch entries[index].definition {
+        case .process(let process): return process.host
+        case .external(let external): return external.host
+        default: return nil
+        }
     }
 
     private func onlyHost(for who: String, at position: SourcePosition, _ faults: FaultList) -> EntryID? {
@@ -170,7 +177,7 @@ extension Entry {
         case .process(let process): process.code
         case .function(let function): function.code
         case .library(let code): code
-        case .host, .service, .supervisor, .data: nil
+        case .host, .external, .service, .supervisor, .data: nil
         }
     }
 
@@ -179,6 +186,7 @@ extension Entry {
         var ids = lifecycle?.dependsOn ?? []
         switch definition {
         case .process(let process): if let host = process.host { ids.append(host) }
+        case .external(let external): if let host = external.host { ids.append(host) }
         case .service(let service): if let host = service.host { ids.append(host) }
         case .supervisor(let supervisor): ids += supervisor.children.compactMap(\.host)
         case .host, .function, .library, .data: break
@@ -191,7 +199,7 @@ extension Entry {
         switch definition {
         case .service(let service): [service.process]
         case .supervisor(let supervisor): supervisor.children.map { $0.service ?? $0.process }
-        case .host, .process, .function, .library, .data: []
+        case .host, .process, .external, .function, .library, .data: []
         }
     }
 }

@@ -7,6 +7,7 @@ extension EntryReader {
         case .processHost: ["host", "lifecycle"]
         case .processLua:
             ["source", "method", "modules", "imports", "env", "memory_limit", "host", "input", "lifecycle"]
+        case .processExternal: ["host", "input", "lifecycle"]
         case .processService: ["process", "host", "input", "lifecycle"]
         case .supervisor: ["strategy", "intensity", "children", "lifecycle"]
         case .functionLua: ["source", "method", "modules", "imports", "env", "memory_limit"]
@@ -51,6 +52,11 @@ extension EntryReader {
         return ProcessEntry(code: code, method: method, memoryLimit: memoryLimit, host: host, input: input)
     }
 
+    func readExternal(_ fields: Fields, _ declaration: Declaration) -> ExternalEntry {
+        let input = fields.list("input", of: "arguments")?.map(\.value) ?? []
+        return ExternalEntry(host: readHostReference(fields, in: declaration.id.namespace, role: "'host'"), input: input)
+    }
+
     func readHostReference(_ fields: Fields, in namespace: String, role: String) -> EntryID? {
         guard let node = fields["host"] else { return nil }
         return catalogue.resolve(node, in: namespace, role: role, mustBe: "a process.host") {
@@ -67,7 +73,8 @@ extension EntryReader {
             return nil
         }
         let process = catalogue.resolve(
-            node, in: declaration.id.namespace, role: "'process'", mustBe: "a process.lua or a function.lua", \.isRunnable)
+            node, in: declaration.id.namespace, role: "'process'",
+            mustBe: "a process.lua, a process.external or a function.lua", \.isRunnable)
         guard let process else { return nil }
         return ServiceEntry(process: process, host: host, input: input)
     }

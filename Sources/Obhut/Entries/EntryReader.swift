@@ -24,6 +24,7 @@ struct EntryReader {
         switch kind {
         case .processHost: definition = .host(readHost(fields))
         case .processLua: definition = .process(readProcess(fields, declaration))
+        case .processExternal: definition = .external(readExternal(fields, declaration))
         case .processService:
             guard let service = readService(fields, declaration) else { return nil }
             definition = .service(service)

@@ -52,6 +52,11 @@ final class ExitReason: @unchecked Sendable {  // immutable, but for what `settl
         ExitReason(isAbnormal: false, payload: Array(payload), origin: pid)
     }
 
+    /// A normal end without a value.
+    static func nothing(of pid: Pid) -> ExitReason {
+        ExitReason(isAbnormal: false, payload: [0xc0], origin: pid)
+    }
+
     static func error(
         _ payload: UnsafeRawBufferPointer, of pid: Pid, traceback: String? = nil
     ) -> ExitReason {

@@ -20,6 +20,9 @@ import Synchronization
 ///   earlier port finds them alive. The next port in the slot uses them again, and for
 ///   that waits until those who waited for the earlier one (`waiting`) have left: clearing
 ///   the descriptor would put them to sleep again.
+/// - A port may also be a process that the host program runs (`ExternalProgram`): then it has a
+///   definition, counts as alive, and a lethal signal ends it. It is ended by whoever leaves the
+///   lock, one after the other (`CondemnedPorts`), because an end tells others, who may fall by it.
 final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let lock = Lock()
     private let slot: ProcessPointer
@@ -35,6 +38,18 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let wakers = Atomic<Int>(0)
     /// Threads that wait for the descriptor, or are about to; guarded by lock.
     private var waiting = 0
+    /// Timers of requests under way, by their number; guarded by lock.
+    private var requests: [UInt64: RequestDeadline] = [:]
+    /// What counts as alive while it lives here; nil: a plain port. Guarded by lock.
+    private var external: External?
+    /// A lethal signal has come and its end is near; guarded by lock.
+    private var isCondemned = false
+
+    /// A process that the host program runs.
+    struct External {
+        /// Where it is counted; nil: nowhere.
+        let host: Host?
+    }
 
     enum Failure: Error { case timeout, interrupted, closed }
 
@@ -49,7 +64,16 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     /// Opens a port.
     /// - Returns: nil when the system has no descriptor, or all pids are in use.
     static func open(in system: ProcessSystem) -> (port: Port, pid: Pid)? {
-        guard let (slot, pid) = system.table.acquire(for: nil) else { return nil }
+        guard let (port, pid) = try? acquire(in: system) else { return nil }
+        port.lock.lock()
+        port.beginLocked(pid) { $0.pointee.trapLinks = .failures }
+        port.lock.unlock()
+        return (port, pid)
+    }
+
+    /// A free slot with its port, not published yet.
+    static func acquire(in system: ProcessSystem) throws(ProcessSystem.SpawnFault) -> (port: Port, pid: Pid) {
+        guard let (slot, pid) = system.table.acquire(for: nil) else { throw .tooManyProcesses }
         let port: Port
         if let raw = slot.pointee.port {
             port = Unmanaged<Port>.fromOpaque(raw).takeUnretainedValue()
@@ -57,7 +81,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             let descriptor = obh_eventfd()
             guard descriptor >= 0 else {
                 system.table.release(slot, pid)
-                return nil
+                throw .noDescriptor
             }
             port = Port(slot: slot, system: system, descriptor: descriptor)
             slot.pointee.port = Unmanaged.passRetained(port).toOpaque()
@@ -66,23 +90,48 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
                 Unmanaged<Port>.fromOpaque(slot.pointee.port!).takeUnretainedValue().notify()
             }
         }
-        port.lock.with {
-            // Their descriptor is readable since `end`: they are on their way.
-            while port.waiting > 0 {
-                port.lock.unlock()
-                sched_yield()
-                port.lock.lock()
-            }
-            port.living = pid
-            slot.pointee.pid = pid
-            slot.pointee.startedAt = system.clock.now
-            slot.pointee.trapLinks = .failures
-            port.wakeRequested.store(false, ordering: .sequentiallyConsistent)
-            port.clearDescriptor()
-            slot.pointee.signals.open(serial: pid.serial)
-            slot.pointee.runnable.set(serial: pid.serial, .idle)
-        }
         return (port, pid)
+    }
+
+    /// Begins a life; `prepare` sets what is constant in it.
+    private func beginLocked(_ pid: Pid, _ prepare: (ProcessPointer) -> Void) {
+        // Their descriptor is readable since `end`: they are on their way.
+        while waiting > 0 {
+            lock.unlock()
+            sched_yield()
+            lock.lock()
+        }
+        living = pid
+        isCondemned = false
+        slot.pointee.pid = pid
+        slot.pointee.startedAt = system.clock.now
+        slot.pointee.parent = .none
+        slot.pointee.isSupervised = false
+        slot.pointee.definitionWord.store(0, ordering: .releasing)
+        prepare(slot)
+        wakeRequested.store(false, ordering: .sequentiallyConsistent)
+        clearDescriptor()
+        slot.pointee.signals.open(serial: pid.serial)
+        slot.pointee.runnable.set(serial: pid.serial, .idle)
+    }
+
+    /// Begins the life of a process that the host program runs. `offer` runs when others can send to
+    /// it and nothing can be done as it: it answers why it is not to be, or nil and then `relate`
+    /// gives it its relations.
+    func begin(
+        _ pid: Pid, as external: External, prepare: (ProcessPointer) -> Void,
+        offer: () -> ProcessSystem.SpawnFault?, relate: (ProcessPointer) -> Void
+    ) throws(ProcessSystem.SpawnFault) {
+        lock.lock()
+        beginLocked(pid, prepare)
+        if let fault = offer() {
+            endLocked(.nothing(of: pid))
+            lock.unlock()
+            throw fault
+        }
+        self.external = external
+        relate(slot)
+        leave()
     }
 
     // MARK: Calls of the owner
@@ -95,12 +144,43 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             throw .closed
         }
         settle()
+        if isCondemned {
+            leave()
+            throw .closed
+        }
         let result = body(slot)
         leave()
         return result
     }
 
-    func isOpen(as pid: Pid) -> Bool { lock.with { living == pid } }
+    func isOpen(as pid: Pid) -> Bool { lock.with { living == pid && !isCondemned } }
+
+    enum RequestOutcome { case sent(UInt64), notFound, full }
+
+    /// Asks `target` (M7): exactly one answer comes to the mailbox under the number, by whichever is
+    /// first: a reply, the end of `target`, or the time.
+    /// - Parameter timeout: nanoseconds, more than 0; negative: for ever.
+    func request(
+        as pid: Pid, _ target: Pid, topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, timeout: Int64
+    ) throws(Failure) -> RequestOutcome {
+        try act(as: pid) { process in
+            guard let number = process.beginInquiry(target) else { return .notFound }
+            switch system.send(from: pid, to: target, topic: topic, payload: payload, request: number) {
+            case .sent: break
+            case .notFound:
+                process.endInquiry(number)
+                return .notFound
+            case .full:
+                process.endInquiry(number)
+                return .full
+            }
+            if timeout > 0 { requests[number] = RequestDeadline(system, pid, number, after: timeout) }
+            return .sent(number)
+        }
+    }
+
+    /// An answer has come; under the lock.
+    fileprivate func forgetRequest(_ number: UInt64) { requests.removeValue(forKey: number)?.disarm() }
 
     /// The next message or event in order of arrival; the caller releases it.
     /// - Parameter timeout: nanoseconds; negative: for ever, 0: not at all.
@@ -138,6 +218,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             throw .interrupted
         }
         settle()
+        if isCondemned {
+            leave()
+            throw .closed
+        }
         let signal = slot.takeOldest()
         if signal == nil && willWait { waiting += 1 }
         leave()
@@ -158,14 +242,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         }
         guard isAsked else { return nil }
         while true {
-            let answer = try act(as: pid) { $0.pointee.mailbox.answers.removeFirst() }
-            if let answer { return answer }
-            var wait: Int64 = -1
-            if timeout >= 0 {
-                wait = max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
-                if wait == 0 { throw .timeout }
-            }
-            obh_wait_readable(descriptor, wait)
+            let left = timeout < 0 ? -1 : max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
+            let signal = try receive(as: pid, timeout: left)
+            if signal.pointee.kind == .reply { return signal }
+            signal.release()
         }
     }
 
@@ -178,18 +258,49 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         _ = wakers.subtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Ends the port as a process ends normally; later calls as `pid` are `closed`.
-    func end(_ pid: Pid) {
+    /// Ends it as a process ends, by default normally with nil; later calls as `pid` are `closed`.
+    /// - Returns: false when it had ended already.
+    @discardableResult
+    func end(_ pid: Pid, _ reason: ExitReason? = nil) -> Bool {
         lock.lock()
-        guard living == pid else { return lock.unlock() }
-        var writer = PayloadWriter()
-        writer.writeNil()
-        let reason = ExitReason.value(writer.bytes, of: pid)
+        guard living == pid else {
+            lock.unlock()
+            return false
+        }
+        // A lethal signal that came before is the cause (P4).
+        settle()
+        let cause = slot.pointee.doom
+        endLocked(cause ?? reason ?? .nothing(of: pid))
+        lock.unlock()
+        if cause != nil { system.condemned.endAll() }
+        system.offers.endAll(of: pid)
+        return cause == nil
+    }
+
+    /// Carries out what a lethal signal has begun.
+    fileprivate func endCondemned(_ pid: Pid) {
+        lock.lock()
+        let reason = living == pid ? slot.pointee.doom : nil
+        if let reason { endLocked(reason) }
+        lock.unlock()
+        if reason != nil { system.offers.endAll(of: pid) }
+    }
+
+    private func endLocked(_ reason: ExitReason) {
+        let pid = living
+        let external = external
         living = .none
+        self.external = nil
+        for (_, deadline) in requests { deadline.disarm() }
+        requests = [:]
         slot.finish(reason)
         // Those who wait find that it has ended.
         makeReadable()
-        lock.unlock()
+        guard let external else { return }
+        system.offers.remove(pid)
+        external.host?.processCount.subtract(1, ordering: .relaxed)
+        system.ended.wrappingAdd(1, ordering: .relaxed)
+        system.countDown()
     }
 
     // MARK: Under the lock
@@ -201,15 +312,24 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
 
     /// Handles what has come, and gives the lock back; looks again if more came meanwhile.
     private func leave() {
+        var condemned = false
         repeat {
-            if living != .none { settle() }
+            if living != .none {
+                settle()
+                condemned = condemned || isCondemned
+            }
             lock.unlock()
         } while slot.pointee.runnable.phase == .queued && lock.try()
+        if condemned { system.condemned.endAll() }
     }
 
     private func settle() {
         slot.pointee.runnable.become(.idle)
         slot.drain()
+        if slot.pointee.doom != nil && !isCondemned {
+            isCondemned = true
+            system.condemned.add(self, living)
+        }
         slot.pointee.mailbox.route()
         if slot.hasSomething || wakeRequested.load(ordering: .sequentiallyConsistent) {
             makeReadable()
@@ -261,6 +381,100 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         case (let message?, let event?):
             return take(
                 from: message.pointee.sequence < event.pointee.sequence ? .inbox : .events)
+        }
+    }
+}
+
+// MARK: Answers
+
+/// How a request was answered: field `b` of the reply that a port's owner reads.
+enum RequestAnswer {
+    static let value: UInt64 = 0
+    /// Of `ReplyError` there is one more between these, which only a supervisor answers, to `ask`.
+    static let error: UInt64 = ReplyError.refused
+    static let timeout: UInt64 = ReplyError.failed + 1
+    static let ended: UInt64 = ReplyError.failed + 2
+}
+
+/// The time of a request of a port. It keeps itself alive until its timer has fired or is disarmed.
+final class RequestDeadline {
+    private unowned let system: ProcessSystem
+    private let pid: Pid
+    private let number: UInt64
+    private let timeout: Int64
+    private var timer = Timers.ID.none
+
+    init(_ system: ProcessSystem, _ pid: Pid, _ number: UInt64, after timeout: Int64) {
+        self.system = system
+        self.pid = pid
+        self.number = number
+        self.timeout = timeout
+        let (sum, overflow) = system.clock.now.addingReportingOverflow(timeout)
+        timer = system.scheduler.timers.arm(
+            at: overflow ? .max - 1 : sum, context: Unmanaged.passRetained(self).toOpaque(), argument: 0
+        ) { context, _ in Unmanaged<RequestDeadline>.fromOpaque(context).takeRetainedValue().fire() }
+    }
+
+    func disarm() {
+        if system.scheduler.timers.disarm(timer) { Unmanaged.passUnretained(self).release() }
+    }
+
+    private func fire() {
+        var writer = PayloadWriter()
+        ErrorValue(kind: "TIMEOUT", message: "timeout: no reply within \(formatDuration(timeout))", retryable: true)
+            .write(into: &writer)
+        _ = system.deliver(
+            .makeMessage(
+                .reply, from: .none, topic: UnsafeRawBufferPointer(start: nil, count: 0), payload: writer.bytes,
+                a: number, b: RequestAnswer.timeout),
+            to: pid)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    /// Appends the answer to a request to a port's mailbox, the end of the one asked as a reply that says so.
+    func keepPortAnswer(_ signal: SignalPointer) {
+        let number = signal.pointee.a
+        Unmanaged<Port>.fromOpaque(pointee.port!)._withUnsafeGuaranteedRef { $0.forgetRequest(number) }
+        guard signal.pointee.kind == .exit else { return pointee.mailbox.append(signal) }
+        let (from, reason) = (signal.pointee.from, signal.reason)
+        let how = reason.isAbnormal ? "failed: \(reason.text)" : "ended"
+        var writer = PayloadWriter()
+        ErrorValue(kind: "NOT_FOUND", message: "no reply: process \(system.text(of: from)) \(how)").write(into: &writer)
+        pointee.mailbox.append(
+            .makeMessage(
+                .reply, from: from, topic: UnsafeRawBufferPointer(start: nil, count: 0), payload: writer.bytes,
+                a: number, b: RequestAnswer.ended))
+        signal.release()
+    }
+}
+
+/// Ports whose process has to end by a lethal signal. One thread at a time ends them, one after the
+/// other: each end tells others, who may fall by it in turn, and a chain of any length must not
+/// become as many calls within each other.
+final class CondemnedPorts: @unchecked Sendable {  // guarded by lock
+    private let lock = Lock()
+    private var waiting: [(port: Port, pid: Pid)] = []
+    private var isEnding = false
+
+    /// Under the lock of the port.
+    func add(_ port: Port, _ pid: Pid) { lock.with { waiting.append((port, pid)) } }
+
+    /// Without the lock of any port.
+    func endAll() {
+        let isMine = lock.with { () -> Bool in
+            defer { isEnding = true }
+            return !isEnding
+        }
+        guard isMine else { return }
+        while true {
+            let batch = lock.with { () -> [(port: Port, pid: Pid)] in
+                if waiting.isEmpty { isEnding = false }
+                defer { waiting = [] }
+                return waiting
+            }
+            if batch.isEmpty { return }
+            for (port, pid) in batch { port.endCondemned(pid) }
         }
     }
 }

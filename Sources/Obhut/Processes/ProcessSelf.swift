@@ -188,6 +188,13 @@ extension ProcessSystem {
         case hostFull(String, limit: Int)
         case tooManyProcesses
         case outOfMemory
+        /// Of an entry that the host program runs: it has not said who takes its processes, or that port has
+        /// ended, or does not read.
+        case notDefined(String)
+        case acceptorEnded(String)
+        case acceptorFull(String)
+        case notRunning
+        case noDescriptor
 
         var text: String {
             switch self {
@@ -196,6 +203,12 @@ extension ProcessSystem {
                 "host \(name) is full: max_processes is \(limit)"
             case .tooManyProcesses: "no more processes: all \(Pid.maxSlot) pids are in use"
             case .outOfMemory: "not enough memory for the arguments"
+            case .notDefined(let entry): "\(entry) is run by the host program, which has not defined it"
+            case .acceptorEnded(let entry): "\(entry) is run by the host program, and the port that takes it has ended"
+            case .acceptorFull(let entry):
+                "\(entry) is run by the host program, and the mailbox of the port that takes it is full"
+            case .noDescriptor: "no file descriptor is left for the port of the process"
+            case .notRunning: "the runtime is not started, or is stopping"
             }
         }
     }
@@ -218,6 +231,11 @@ extension ProcessSystem {
         parent: ProcessPointer?, options: SpawnOptions = [], context: ProcessContext? = nil,
         beforeItRuns: ((Pid) -> Void)? = nil
     ) throws(SpawnFault) -> Spawned {
+        if let program = definition.external {
+            return try spawnExternal(
+                definition, program, on: host, arguments: arguments, parent: parent, options: options, context: context,
+                beforeItRuns: beforeItRuns)
+        }
         // It counts as alive before the host's state is looked at: whoever stops the host
         // changes the state and then waits for all to end, so one sees the other.
         countUp()
@@ -251,29 +269,7 @@ extension ProcessSystem {
             copy.copyMemory(from: arguments)
             child.pointee.arguments = copy
         }
-        var inquiry: UInt64 = 0
-        if let parent {
-            if options.contains(.linked) {
-                let serial = parent.pointee.relations.nextSerial()
-                parent.pointee.relations.links[pid] = .init(mine: serial)
-                child.pointee.relations.links[parent.pid] = .init(theirs: serial)
-                parent.publishCounts()
-            }
-            if options.contains(.monitored) {
-                let reference = parent.pointee.relations.nextSerial()
-                parent.pointee.relations.monitors[pid] = .init(reference: reference)
-                child.pointee.relations.watchers[.init(pid: parent.pid, reference: reference)] =
-                    child.pointee.relations.nextSerial()
-            }
-            if options.contains(.called) {
-                inquiry = parent.pointee.relations.nextSerial()
-                parent.pointee.relations.inquiries[inquiry] = pid
-                parent.pointee.relations.callees.insert(pid)
-                child.pointee.relations.watchers[.init(pid: parent.pid, reference: inquiry)] =
-                    child.pointee.relations.nextSerial()
-            }
-            child.publishCounts()
-        }
+        let inquiry = parent.map { relate(child, $0, options) } ?? 0
         spawned.wrappingAdd(1, ordering: .relaxed)
         // Published: from here on others may send to it, and a worker may run it.
         child.pointee.signals.open(serial: pid.serial)
@@ -281,5 +277,33 @@ extension ProcessSystem {
         beforeItRuns?(pid)
         host.enqueueNew(child.runnable)
         return Spawned(pid: pid, inquiry: inquiry)
+    }
+
+    /// Ties a new process to its parent, before it can run.
+    /// - Returns: with `.called`, the number under which its end comes.
+    func relate(_ child: ProcessPointer, _ parent: ProcessPointer, _ options: SpawnOptions) -> UInt64 {
+        let pid = child.pid
+        var inquiry: UInt64 = 0
+        if options.contains(.linked) {
+            let serial = parent.pointee.relations.nextSerial()
+            parent.pointee.relations.links[pid] = .init(mine: serial)
+            child.pointee.relations.links[parent.pid] = .init(theirs: serial)
+            parent.publishCounts()
+        }
+        if options.contains(.monitored) {
+            let reference = parent.pointee.relations.nextSerial()
+            parent.pointee.relations.monitors[pid] = .init(reference: reference)
+            child.pointee.relations.watchers[.init(pid: parent.pid, reference: reference)] =
+                child.pointee.relations.nextSerial()
+        }
+        if options.contains(.called) {
+            inquiry = parent.pointee.relations.nextSerial()
+            parent.pointee.relations.inquiries[inquiry] = pid
+            parent.pointee.relations.callees.insert(pid)
+            child.pointee.relations.watchers[.init(pid: parent.pid, reference: inquiry)] =
+                child.pointee.relations.nextSerial()
+        }
+        child.publishCounts()
+        return inquiry
     }
 }

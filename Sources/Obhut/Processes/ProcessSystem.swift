@@ -13,6 +13,12 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     let spawned = Atomic<UInt64>(0)
     let ended = Atomic<UInt64>(0)
 
+    /// Processes that the host program runs: not taken yet, or about to be ended by force.
+    let offers = OfferedProcesses()
+    let condemned = CondemnedPorts()
+    /// Between start and stop: whether there may be new ones.
+    let takesExternals = Atomic<Bool>(false)
+
     /// Processes alive.
     private let alive = Atomic<Int>(0)
     private let aliveLock = Lock()
@@ -196,8 +202,8 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
             .cancel, from: sender, a: UInt64(bitPattern: deadline), b: timer.raw)
         signal.pointee.sentAt = clock.wall
         if deliver(signal, to: pid) { return true }
-        scheduler.timers.disarm(timer)
-        return false
+        // If the timer has fired, the time was over before CANCEL came, and that is what has ended it.
+        return !scheduler.timers.disarm(timer)
     }
 
     // MARK: Names and texts

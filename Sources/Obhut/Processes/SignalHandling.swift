@@ -70,7 +70,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     /// The first cause of death stands.
     private func doom(_ signal: SignalPointer, _ reason: @autoclosure () -> ExitReason) {
-        if pointee.doom == nil && pointee.port == nil { pointee.doom = reason() }
+        // Nothing ends a plain port but its owner; a process that the host program runs has a definition.
+        if pointee.doom == nil && (pointee.port == nil || pointee.definition != nil) { pointee.doom = reason() }
         signal.release()
     }
 
@@ -111,7 +112,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         // The answer is there: whether the one that was asked ends is of no interest any more.
         // (It may have passed the request on: the reply can come from another.)
         _ = system.deliver(.make(.demonitor, from: pid, a: signal.pointee.a), to: asked)
-        pointee.mailbox.answers.append(signal)
+        keepAnswer(signal)
     }
 
     private func handleExit(_ signal: SignalPointer) {
@@ -122,9 +123,18 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             pointee.mailbox.append(signal)
         } else if pointee.relations.inquiries.removeValue(forKey: reference) != nil {
             pointee.relations.callees.remove(from)
-            pointee.mailbox.answers.append(signal)
+            keepAnswer(signal)
         } else {
             signal.release()
+        }
+    }
+
+    /// What answers a request: a body looks for it, the owner of a port reads it in its order of arrival.
+    private func keepAnswer(_ signal: SignalPointer) {
+        if pointee.port == nil {
+            pointee.mailbox.answers.append(signal)
+        } else {
+            keepPortAnswer(signal)
         }
     }
 

@@ -101,15 +101,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     // MARK: Life
 
-    func start() {
-        lock.with {
-            guard state == .created else { return }
+    /// Starts its workers; with fewer threads than it wants it runs all the same, without one it is not started.
+    /// - Returns: false when the system did not give all threads.
+    @discardableResult
+    func start() -> Bool {
+        let hasAll = lock.with { () -> Bool in
+            guard state == .created else { return true }
+            var hasAll = true
             if scheduler.simulation == nil {
-                for _ in 0..<limits.workers { addWorkerLocked(isSpare: false) }
+                for _ in 0..<limits.workers where hasAll { hasAll = addWorkerLocked(isSpare: false) }
+                if workerCount.load(ordering: .relaxed) == 0 { return false }
             }
             stateWord.store(State.started.rawValue, ordering: .sequentiallyConsistent)
+            return hasAll
         }
         scheduler.workersAwake()
+        return hasAll
     }
 
     /// No new process from now on.
@@ -135,15 +142,20 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         }
     }
 
-    private func addWorkerLocked(isSpare: Bool) {
+    @discardableResult
+    private func addWorkerLocked(isSpare: Bool) -> Bool {
         let index = workerCount.load(ordering: .relaxed)
         let worker = Worker(
             index: index, host: self, isSpare: isSpare, seed: scheduler.nextSeed())
-        workers[index] = Unmanaged.passRetained(worker)
         _ = awake.add(1, ordering: .sequentiallyConsistent)
-        worker.start()
+        guard worker.start() else {
+            _ = awake.subtract(1, ordering: .sequentiallyConsistent)
+            return false
+        }
+        workers[index] = Unmanaged.passRetained(worker)
         // release: whoever sees the count sees the worker and its thread.
         workerCount.store(index + 1, ordering: .releasing)
+        return true
     }
 
     /// The workers, for the watch and for thieves.
@@ -367,6 +379,20 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return found
     }
 
+    /// How many stand in its run queues, about; any thread.
+    var queuedCount: Int {
+        inspection.with {
+            // `stop` takes the lock once before the workers go.
+            guard state == .started || state == .stopping else { return 0 }
+            var count = injector.count + urgent.count + fresh.count
+            withWorkers { worker in
+                count += worker.core.pointee.queue.count
+                worker.core.pointee.interrupted._withUnsafeGuaranteedRef { count += $0.count }
+            }
+            return count
+        }
+    }
+
     /// Whether no worker runs; the watch sleeps then. A worker counts itself awake before it
     /// tells the watch (`workersAwake`), so one sees the other.
     var isAsleep: Bool {
@@ -408,6 +434,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         lock.with {
             guard state != .stopped else { return }
             if workerCount.load(ordering: .relaxed) < limits.workers + stuck {
+                // Without a thread for it the next step that is stuck tries again.
                 addWorkerLocked(isSpare: true)
             }
             wakeSpare.broadcast()

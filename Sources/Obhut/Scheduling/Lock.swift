@@ -1,5 +1,6 @@
 import CObhut
 import Glibc
+import Synchronization
 
 /// A mutual exclusion lock.
 ///
@@ -61,15 +62,27 @@ struct Condition: ~Copyable {
     func broadcast() { pthread_cond_broadcast(condition) }
 }
 
+/// A seam for tests: how many more threads the system would give.
+enum ThreadAllowance {
+    static let left = Atomic<Int>(.max)
+
+    fileprivate static func take() -> Bool {
+        // Hardly ever contended, and never in a program.
+        left.load(ordering: .relaxed) == .max || left.subtract(1, ordering: .relaxed).newValue >= 0
+    }
+}
+
 /// Starts a library thread (see `obh_thread_start` for its signal mask) that runs
 /// `body` and is never detached: whoever starts one joins it.
+/// - Returns: nil when the system gives none: too many, or no memory for its stack.
 func startThread(
     named name: String, interruptedBy signal: Int32 = 0, _ body: @escaping () -> Void
-) -> pthread_t {
+) -> pthread_t? {
     final class Start {
         let body: () -> Void
         init(_ body: @escaping () -> Void) { self.body = body }
     }
+    guard ThreadAllowance.take() else { return nil }
     let start = Unmanaged.passRetained(Start(body))
     var thread = pthread_t()
     let status = obh_thread_start(
@@ -78,6 +91,9 @@ func startThread(
             Unmanaged<Start>.fromOpaque(raw!).takeRetainedValue().body()
             return nil
         }, start.toOpaque())
-    precondition(status == 0, "cannot start a thread: errno \(status)")
+    guard status == 0 else {
+        start.release()
+        return nil
+    }
     return thread
 }

@@ -59,7 +59,9 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
 
     func hostsNow() -> [Host] { lock.with { hosts } }
 
-    func start() { watch?.start() }
+    /// - Returns: false when the system gives no thread.
+    @discardableResult
+    func start() -> Bool { watch?.start() ?? true }
 
     /// Ends the watch; every host has stopped before.
     func stop() { watch?.stop() }

@@ -41,8 +41,10 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
 
     init(scheduler: Scheduler) { self.scheduler = scheduler }
 
-    func start() {
+    /// - Returns: false when the system gives no thread.
+    func start() -> Bool {
         thread = startThread(named: "obhut-watch") { [unowned self] in self.main() }
+        return thread != nil
     }
 
     func stop() {

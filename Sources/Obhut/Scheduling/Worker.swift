@@ -87,11 +87,15 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         core.deallocate()
     }
 
-    func start() {
-        thread = startThread(
+    /// - Returns: false when the system gives no thread.
+    func start() -> Bool {
+        let started = startThread(
             named: "obhut-\(isSpare ? "s" : "w")\(core.pointee.index)",
             interruptedBy: host.scheduler.preemptionSignal
         ) { [unowned self] in self.main() }
+        guard let started else { return false }
+        thread = started
+        return true
     }
 
     func join() { pthread_join(thread, nil) }

@@ -7,17 +7,28 @@ final class Directory: Sendable {
     /// Where the application's supervisors run, if it has any; not one of `hosts`: nothing names it.
     let supervisorHost: Host?
     private let kinds: [String: String]
+    /// What is shown of each entry, in the order of the files.
+    let entries: [Summary]
+
+    struct Summary: Sendable {
+        let id, kind: String
+        let meta: EntryValue
+        let position: SourcePosition
+    }
 
     /// Of a runtime without an application.
     init() {
         hosts = [:]
         definitions = [:]
         kinds = [:]
+        entries = []
         services = nil
         supervisorHost = nil
     }
 
-    init(_ application: Application, scheduler: Scheduler, cloning: Cloning, log: Log) {
+    init(
+        _ application: Application, scheduler: Scheduler, cloning: Cloning, log: Log, externals: ExternalEntries
+    ) {
         var hosts: [String: Host] = [:]
         var definitions: [String: ProcessDefinition] = [:]
         var kinds: [String: String] = [:]
@@ -33,6 +44,7 @@ final class Directory: Sendable {
             case .function(let function):
                 definitions[id] = programs.definition(
                     entry, function.code, method: function.method, memoryLimit: function.memoryLimit)
+            case .external: definitions[id] = externals.declare(id)
             case .service, .supervisor, .library, .data: break
             }
         }
@@ -52,7 +64,13 @@ final class Directory: Sendable {
         self.hosts = hosts
         self.definitions = definitions
         self.kinds = kinds
+        entries = application.entries.map {
+            Summary(id: $0.id.description, kind: $0.kind.rawValue, meta: $0.meta, position: $0.position)
+        }
     }
+
+    /// The kind of an entry, nil if there is none with this id.
+    func kind(_ id: String) -> String? { kinds[id] }
 
     func definition(_ id: String) -> ProcessSystem.DefinitionLookup {
         if let definition = definitions[id] { return .found(definition) }

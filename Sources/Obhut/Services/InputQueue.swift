@@ -43,12 +43,22 @@ final class InputQueue: @unchecked Sendable {  // all mutable state is guarded b
             guard deliver != nil else { return }
             requests.append(request)
             if isThreaded && !hasThread {
+                guard let thread = startThread(named: "obhut-input", { self.main() }) else {
+                    return refuseLocked("the input cannot be read: no thread is left for it")
+                }
                 hasThread = true
-                pthread_detach(startThread(named: "obhut-input") { self.main() })
+                pthread_detach(thread)
             }
             changed.signal()
         }
         if !isThreaded { while serve() { read() } }
+    }
+
+    /// Answers all who wait; the next who asks may have more luck.
+    private func refuseLocked(_ why: String) {
+        guard let deliver else { return }
+        for request in requests { _ = send(.failed(why), request, deliver) }
+        requests = []
     }
 
     /// Nobody is answered any more.

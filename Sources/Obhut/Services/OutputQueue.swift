@@ -56,12 +56,14 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     }
 
     /// Begins to hand over; until then text is queued.
-    func start() {
-        guard sink != nil, isThreaded, thread == nil else { return }
+    /// - Returns: false when the system gives no thread.
+    func start() -> Bool {
+        guard sink != nil, isThreaded, thread == nil else { return true }
         finished = false
         // The thread keeps this object: one that is stuck in the sink may outlive its owner,
         // and lets the sink go when it comes back.
         thread = startThread(named: "obhut-output") { self.main() }
+        return thread != nil
     }
 
     /// Lines dropped so far.

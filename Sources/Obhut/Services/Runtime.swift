@@ -68,6 +68,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private let directoryLock = Lock()
     private var loadedDirectory = Directory()  // guarded by directoryLock
 
+    let externals = ExternalEntries()
     private let lock = Lock()
     private let stateChanged = Condition()
     private var state = State.created  // guarded by lock
@@ -117,6 +118,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             let crash = self.crashes.ended(process, reason, end)
             if !end.isSeen { self.log.died(process, reason, crash) }
         }
+        system.resolveDefinition = { [externals] in externals.definition($0).map { .found($0) } ?? .notFound }
         scheduler.ticksWereLost = { [unowned self] isAgain in
             let name = "the handler of the preemption signal (\(self.signalNumber))"
             self.log.write(
@@ -143,17 +145,33 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             lock.with { loading = .no }
             throw .invalidApplication(faults)
         case .success(let application):
+            if let faults = faultsOfExternals(application) {
+                lock.with { loading = .no }
+                throw .invalidApplication(faults)
+            }
             try inState(.created) { () throws(Problem) in publishLocked(application) }
         }
     }
 
+    /// What the host program has defined and the application declares as something else.
+    private func faultsOfExternals(_ application: Application) -> ApplicationFaults? {
+        let faults = application.entries.compactMap { entry -> Fault? in
+            guard entry.kind != .processExternal, externals.definition(entry.id.description) != nil else { return nil }
+            return Fault(
+                at: entry.position,
+                "'\(entry.id)' is a \(entry.kind.rawValue) here, and the host program has defined it as a process of its own")
+        }
+        return faults.isEmpty ? nil : ApplicationFaults(faults: faults)
+    }
+
     private func publishLocked(_ application: Application) {
-        let directory = Directory(application, scheduler: scheduler, cloning: cloning, log: log)
+        let directory = Directory(
+            application, scheduler: scheduler, cloning: cloning, log: log, externals: externals)
         loading = .done
         self.application = application
         startOrder = application.startOrder.compactMap { application[$0] }
         directoryLock.with { loadedDirectory = directory }
-        system.resolveDefinition = { directory.definition($0) }
+        system.resolveDefinition = { [externals] in Runtime.lookup($0, directory, externals) }
         system.resolveHost = { directory.hosts[$0] }
         system.resolveSupervisor = { [unowned system] in Supervisor.find($0, in: directory, system) }
     }
@@ -162,6 +180,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     func explain() throws(Problem) -> Explanation {
         guard let application = lock.with({ application }) else { throw .wrongState("no application is loaded") }
         return Explanation(application, directory)
+    }
+
+    private static func lookup(
+        _ id: String, _ directory: Directory, _ externals: ExternalEntries
+    ) -> ProcessSystem.DefinitionLookup {
+        let found = directory.definition(id)
+        if case .notFound = found, let external = externals.definition(id) { return .found(external) }
+        return found
     }
 
     private func inState<Result>(
@@ -179,25 +205,23 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// - Parameter hostsOnly: starts every process host and nothing else.
     func start(hostsOnly: Bool = false) throws(Problem) {
-        try inState(.created) { () throws(Problem) in
+        let hasThreads = try inState(.created) { () throws(Problem) -> Bool in
             if loading == .underWay { throw .wrongState("an application is being loaded") }
             if signalNumber != 0 && scheduler.simulation == nil {
                 guard obh_preempt_install(signalNumber) == 0 else {
                     throw .system("cannot install the handler of signal \(signalNumber)")
                 }
             }
-            output.start()
-            log.queue.start()
-            crashes.queue?.start()
-            scheduler.start()
             state = .started
-            directory.supervisorHost?.start()
-            if hostsOnly {
-                for host in directory.hosts.values { host.start() }
-                return
-            }
-            startServicesLocked()
+            guard output.start(), log.queue.start(), crashes.queue?.start() ?? true, scheduler.start() else { return false }
+            system.takesExternals.store(true, ordering: .sequentiallyConsistent)
+            guard directory.supervisorHost?.start() ?? true else { return false }
+            if hostsOnly { return directory.hosts.values.allSatisfy { $0.start() } }
+            return startServicesLocked()
         }
+        if hasThreads { return }
+        stop(timeout: 0)
+        throw .system("the system gives no more threads: the runtime is stopped")
     }
 
     /// The process that supervises what started with the runtime, alive or not; nil if there is none.
@@ -208,13 +232,14 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// Hosts at once, so that whoever has started the runtime can spawn on them; services, and hosts
     /// that need some, by their supervisor.
-    private func startServicesLocked() {
+    /// - Returns: false when the system does not give all threads.
+    private func startServicesLocked() -> Bool {
         let directory = directory
         let supervised = Set(directory.services?.groups.map(\.name) ?? [])
         for entry in startOrder where !supervised.contains(entry.id.description) {
-            directory.hosts[entry.id.description]?.start()
+            guard directory.hosts[entry.id.description]?.start() ?? true else { return false }
         }
-        guard let program = directory.services, let host = directory.supervisorHost else { return }
+        guard let program = directory.services, let host = directory.supervisorHost else { return true }
         let definition = ProcessDefinition(id: SupervisorProgram.rootID, body: Supervisor.table, program: program)
         services = definition
         do throws(ProcessSystem.SpawnFault) {
@@ -223,6 +248,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         } catch {
             log.write(.error, "the services could not be started: \(error.text)")
         }
+        return true
     }
 
     // MARK: Spawn
@@ -232,6 +258,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         case wrongKind(String)
         case wrongState(String)
         case limit(String)
+        case system(String)
     }
 
     /// Starts a process for the host program.
@@ -242,18 +269,20 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     ) throws(SpawnProblem) -> Pid {
         let directory = directory
         let definition: ProcessDefinition
-        switch directory.definition(entry) {
+        switch Runtime.lookup(entry, directory, externals) {
         case .found(let found): definition = found
         case .notFound: throw .notFound("entry not found: \(entry)")
         case .notAProcess(let kind):
             throw .wrongKind("\(entry) is a \(kind): it cannot be run as a process")
         }
-        let host: Host
+        let host: Host?
         if let hostName {
             guard let found = directory.hosts[hostName] else {
                 throw .notFound("process host not found: \(hostName)")
             }
             host = found
+        } else if definition.external != nil && directory.hosts.count != 1 {
+            host = nil
         } else {
             guard directory.hosts.count == 1, let only = directory.hosts.values.first else {
                 throw .wrongState(
@@ -265,21 +294,44 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             host = only
         }
         do throws(ProcessSystem.SpawnFault) {
+            if let program = definition.external {
+                return try system.spawnExternal(
+                    definition, program, on: host, arguments: arguments, parent: parent, options: options,
+                    context: nil, beforeItRuns: nil
+                ).pid
+            }
             return try system.spawn(
-                definition, on: host, arguments: arguments, parent: parent, options: options
+                definition, on: host.unsafelyUnwrapped, arguments: arguments, parent: parent, options: options
             ).pid
         } catch {
             switch error {
-            case .hostNotStarted: throw .wrongState(error.text)
-            case .hostFull, .tooManyProcesses, .outOfMemory: throw .limit(error.text)
+            case .hostNotStarted, .notDefined, .acceptorEnded, .notRunning: throw .wrongState(error.text)
+            case .hostFull, .tooManyProcesses, .outOfMemory, .acceptorFull: throw .limit(error.text)
+            case .noDescriptor: throw .system(error.text)
             }
+        }
+    }
+
+    /// Says which port takes the processes of an entry that the host program runs; the entry is made if the
+    /// application does not declare it.
+    /// - Parameter port: the acceptor if it is nobody else's: it ends when another takes its place.
+    func define(_ id: String, acceptor: Pid, ownedBy port: Port? = nil) throws(SpawnProblem) {
+        try checkDefinable(id)
+        externals.declare(id).external?.acceptor = acceptor
+        if let (old, pid) = externals.replaceOwned(id, by: port.map { ($0, acceptor) }) { endPort(old, pid) }
+    }
+
+    func checkDefinable(_ id: String) throws(SpawnProblem) {
+        if let kind = directory.kind(id), kind != EntryKind.processExternal.rawValue {
+            throw .wrongKind("\(id) is a \(kind) of the application: the host program runs entries of kind process.external")
         }
     }
 
     // MARK: Ports
 
     func openPort() throws(Problem) -> (port: Port, pid: Pid) {
-        try inState(.started) { () throws(Problem) in
+        try lock.with { () throws(Problem) in
+            guard state == .created || state == .started else { throw .wrongState(state.rawValue) }
             guard let (port, pid) = Port.open(in: system) else {
                 throw .system("no descriptor, or no pid, is left for a port")
             }
@@ -294,8 +346,18 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         return ports
     }
 
+    /// Ends a port that is no process of an entry.
     func closePort(_ pid: Pid) {
         lock.with { ports.removeValue(forKey: pid) }?.end(pid)
+    }
+
+    /// Ends a port, or a process that the host program runs.
+    /// - Parameter reason: nil: normally, with nil.
+    /// - Returns: false when it had ended already.
+    @discardableResult
+    func endPort(_ port: Port, _ pid: Pid, _ reason: ExitReason? = nil) -> Bool {
+        lock.with { _ = ports.removeValue(forKey: pid) }
+        return port.end(pid, reason)
     }
 
     // MARK: Stop (V4)
@@ -309,26 +371,24 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     /// - Parameter timeout: nanoseconds for the polite part; nil: what the application says.
     func stop(timeout: Int64? = nil) {
         if let timeout { _ = forceAt.min(instant(after: timeout), ordering: .sequentiallyConsistent) }
-        let begins = lock.with { () -> Bool in
+        let before = lock.with { () -> State in
+            let before = state
             switch state {
-            case .created, .started:
-                let wasStarted = state == .started
-                state = .stopping
-                // There are no threads, and nothing was handed to a sink.
-                if !wasStarted { finishLocked() }
-                return wasStarted
-            case .stopping, .stopped:
-                while state != .stopped { stateChanged.wait(lock) }
-                return false
+            case .created, .started: state = .stopping
+            case .stopping, .stopped: while state != .stopped { stateChanged.wait(lock) }
             }
+            return before
         }
-        guard begins else { return }
+        // There are no threads, and nothing was handed to a sink.
+        if before == .created { finishUnstarted() }
+        guard before == .started else { return }
 
         let hosts = Array(directory.hosts.values) + [directory.supervisorHost].compactMap(\.self)
         if let supervisor = lock.with({ supervisor }) {
             endPolitely([supervisor], within: directory.services?.plan.stopTime)
         }
         for host in hosts { host.beginStop() }
+        system.takesExternals.store(false, ordering: .sequentiallyConsistent)
         endPolitely(livingPids(), within: Runtime.remainderTimeout, areAll: true)
         // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
         while system.aliveCount > 0 {
@@ -354,10 +414,19 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     /// Whether it is stopped, or was never started and so could be stopped without waiting.
     func stopsAtOnce() -> Bool {
-        lock.with {
-            if state == .created { finishLocked() }
-            return state == .stopped
+        let wasNeverStarted = lock.with {
+            if state != .created { return false }
+            state = .stopping
+            return true
         }
+        if wasNeverStarted { finishUnstarted() }
+        return lock.with { state == .stopped }
+    }
+
+    /// The end of a runtime that has nothing but ports.
+    private func finishUnstarted() {
+        for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
+        lock.with { if state == .stopping { finishLocked() } }
     }
 
     /// - Parameter duration: nanoseconds; however many there are.
@@ -370,7 +439,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private func livingPids() -> [Pid] {
         var pids: [Pid] = []
         system.table.forEachLiving { slot, pid in
-            if slot.host != nil { pids.append(pid) }
+            // A port without an entry ends last.
+            if slot.host != nil || slot.pointee.entryID != nil { pids.append(pid) }
         }
         return pids
     }

@@ -241,6 +241,9 @@ final class CPort: @unchecked Sendable {  // immutable
     func unlink(_ pid: obhut_pid) throws { try c { obhut_port_unlink(handle, pid, $0) } }
 }
 
+/// Whether this program runs under the thread sanitizer, which treats forks and faults its own way.
+let isThreadSanitized = dlsym(nil, "__tsan_init") != nil
+
 let oneSecond: Int64 = 1_000_000_000
 let oneMillisecond: Int64 = 1_000_000
 

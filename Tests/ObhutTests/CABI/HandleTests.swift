@@ -6,7 +6,7 @@ import Testing
 
 /// C_API rule 2: every handle is survivable. One row for each function that takes one.
 @Suite struct HandleTests {
-    enum Kind: String, CaseIterable { case error, config, runtime, port, message, crash }
+    enum Kind: String, CaseIterable { case error, config, runtime, port, message, crash, info }
 
     struct Row: Sendable, CustomTestStringConvertible {
         let function: String
@@ -163,6 +163,39 @@ import Testing
             let status = obhut_pid_resolve($0, "name", &pid, $1)
             return pid == 0 ? status : 1
         },
+        reports("obhut_name_register", .runtime) { obhut_name_register($0, "name", 1, $1) },
+        reports("obhut_name_unregister", .runtime) { obhut_name_unregister($0, "name", $1) },
+        reports("obhut_request", .runtime) {
+            var reply = junk
+            let status = obhut_request($0, 1, "topic", [0xc0], 1, -1, &reply, $1)
+            return reply == nil ? status : 1
+        },
+        reports("obhut_runtime_define", .runtime) { obhut_runtime_define($0, "test:a", nil, $1) },
+        answers("obhut_runtime_define_function", .runtime) {
+            let finalized = Counter()
+            let status = obhut_runtime_define_function(
+                $0, "test:a", { _, _, _, _ in }, finalized.user, { Counter.of($0).increment() }, nil)
+            return status == OBHUT_INVALID_HANDLE && finalized.count == 1
+        },
+        reports("obhut_runtime_pids", .runtime) {
+            var count = 7
+            let status = obhut_runtime_pids($0, nil, 0, &count, $1)
+            return count == 0 ? status : 1
+        },
+        reports("obhut_runtime_info", .runtime) {
+            var info = junk
+            let status = obhut_runtime_info($0, OBHUT_INFO_OF_PROCESSES, &info, $1)
+            return info == nil ? status : 1
+        },
+        reports("obhut_process_info", .runtime) {
+            var info = junk
+            let status = obhut_process_info($0, 1, &info, $1)
+            return info == nil ? status : 1
+        },
+        answers("obhut_info_count", .info) { obhut_info_count($0) == 0 },
+        answers("obhut_info_text", .info) { String(cString: obhut_info_text($0, 0, OBHUT_INFO_HOST)) == "" },
+        answers("obhut_info_number", .info) { obhut_info_number($0, 0, OBHUT_INFO_PID) == -1 },
+        answers("obhut_info_free", .info) { obhut_info_free($0); return true },
         reports("obhut_spawn", .runtime) {
             var pid: obhut_pid = 7
             let status = obhut_spawn($0, "test:a", nil, nil, 0, &pid, $1)
@@ -183,6 +216,16 @@ import Testing
             return pid == 0 ? status : 1
         },
         reports("obhut_port_send", .port) { obhut_port_send($0, 1, "topic", [0xc0], 1, $1) },
+        reports("obhut_port_request", .port) {
+            var number: UInt64 = 7
+            let status = obhut_port_request($0, 1, "topic", [0xc0], 1, 1, &number, $1)
+            return number == 0 ? status : 1
+        },
+        reports("obhut_port_ready", .port) { obhut_port_ready($0, $1) },
+        reports("obhut_port_trap_links", .port) { obhut_port_trap_links($0, OBHUT_TRAP_LINKS_ALL, $1) },
+        reports("obhut_port_end", .port) { obhut_port_end($0, nil, 0, $1) },
+        reports("obhut_port_fail", .port) { obhut_port_fail($0, "no", nil, $1) },
+        reports("obhut_port_fail_object", .port) { obhut_port_fail_object($0, [0xa1, 0x6e], 2, nil, $1) },
         reports("obhut_port_monitor", .port) { obhut_port_monitor($0, 1, $1) },
         reports("obhut_port_unmonitor", .port) { obhut_port_unmonitor($0, 1, $1) },
         reports("obhut_port_link", .port) { obhut_port_link($0, 1, $1) },
@@ -212,6 +255,19 @@ import Testing
         },
         answers("obhut_message_origin", .message) { obhut_message_origin($0) == 0 },
         answers("obhut_message_hops", .message) { obhut_message_hops($0) == 0 },
+        answers("obhut_message_request", .message) { obhut_message_request($0) == 0 },
+        answers("obhut_message_status", .message) { obhut_message_status($0) == OBHUT_INVALID_HANDLE },
+        answers("obhut_message_deadline", .message) { obhut_message_deadline($0) == 0 },
+        reports("obhut_message_reply", .message) { obhut_message_reply($0, [0xc0], 1, $1) },
+        reports("obhut_message_reply_error", .message) { obhut_message_reply_error($0, "no", $1) },
+        reports("obhut_message_reply_error_object", .message) {
+            obhut_message_reply_error_object($0, [0xa1, 0x6e], 2, $1)
+        },
+        reports("obhut_message_take_port", .message) {
+            var port = junk
+            let status = obhut_message_take_port($0, &port, $1)
+            return port == nil ? status : 1
+        },
         answers("obhut_message_free", .message) { obhut_message_free($0); return true },
         reports("obhut_runtime_next_crash", .runtime) {
             var crash = junk
@@ -263,6 +319,9 @@ import Testing
                 var crash: OpaquePointer?
                 _ = obhut_crash_from_json(json, json.utf8.count, &crash, nil)
                 made[.crash] = crash
+                var info: OpaquePointer?
+                _ = obhut_runtime_info(runtime.handle, OBHUT_INFO_OF_PROCESSES, &info, nil)
+                made[.info] = info
                 if freed {
                     Handles.free(made)
                     self.freed = made
@@ -279,6 +338,7 @@ import Testing
             obhut_port_free(handles[.port])
             obhut_message_free(handles[.message])
             obhut_crash_free(handles[.crash])
+            obhut_info_free(handles[.info])
         }
 
         /// What must be refused where `kind` is expected.
@@ -311,13 +371,14 @@ import Testing
         #expect(obhut_port_pid(handles.live[.port]) != 0)
         #expect(obhut_message_kind(handles.live[.message]) == OBHUT_MESSAGE_DATA)
         #expect(obhut_crash_pid(handles.live[.crash]) == 1)
+        #expect(obhut_info_count(handles.live[.info]) > 0)
         Handles.free(handles.live)
     }
 
     @Test func everyFunctionThatTakesAHandleHasARow() throws {
         let path = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../include/obhut.h").standardized.path
         let header = try String(contentsOfFile: path, encoding: .utf8)
-        let declaration = try Regex(#"(?m)^[a-z].*?[ *](obhut_[a-z_]+)\(((?:const )?obhut_(?:error|config|runtime|port|message|crash) \*[a-z]+)[,)]"#)
+        let declaration = try Regex(#"(?m)^[a-z].*?[ *](obhut_[a-z_]+)\(((?:const )?obhut_(?:error|config|runtime|port|message|crash|info) \*[a-z]+)[,)]"#)
         let names = header.matches(of: declaration).map { String($0.output[1].substring!) }
         #expect(names.count > 40)
         // Its config may be NULL: see below.
@@ -400,6 +461,24 @@ import Testing
         #expect(crash == nil)
         #expect(status { obhut_payload_from_json("1", 1, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
         #expect(status { obhut_payload_to_json([0xc0], 1, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_name_register(r, nil, port.pid, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_name_unregister(r, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_request(r, port.pid, "t", [0xc0], 1, 1, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_define(r, nil, p, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_define(r, "test:x", nil, $0) } == OBHUT_INVALID_HANDLE)
+        #expect(status { obhut_runtime_define_function(r, "a:b", nil, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_port_fail(p, nil, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_port_fail_object(p, [0x01], 1, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_port_end(p, nil, 5, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_port_trap_links(p, OBHUT_TRAP_LINKS_NO, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_port_trap_links(p, 9, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_pids(r, nil, 0, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_pids(r, nil, 1, &size, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_runtime_info(r, 0, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        var info: OpaquePointer?
+        #expect(status { obhut_runtime_info(r, 9, &info, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(status { obhut_process_info(r, port.pid, nil, $0) } == OBHUT_INVALID_ARGUMENT)
+        #expect(!obhut_has_feature(nil) && !obhut_has_feature("flight") && obhut_has_feature("requests"))
         for topic in ["", "@x", String(repeating: "t", count: 256)] {
             let refusal = refusal { obhut_send(r, port.pid, topic, [0xc0], 1, $0) }
             #expect(refusal?.status == OBHUT_INVALID_ARGUMENT)
@@ -414,6 +493,10 @@ import Testing
             #expect(status { obhut_port_unlink(p, pid, $0) } == OBHUT_OK)
             #expect(status { obhut_port_unmonitor(p, pid, $0) } == OBHUT_NOT_FOUND)
             #expect(status { obhut_cancel(r, pid, 1, $0) } == OBHUT_NOT_FOUND)
+            #expect(status { obhut_name_register(r, "n", pid, $0) } == OBHUT_NOT_FOUND)
+            #expect(status { obhut_port_request(p, pid, "t", [0xc0], 1, -1, nil, $0) } == OBHUT_NOT_FOUND)
+            #expect(status { obhut_request(r, pid, "t", [0xc0], 1, -1, &info, $0) } == OBHUT_NOT_FOUND)
+            #expect(status { obhut_process_info(r, pid, &info, $0) } == OBHUT_NOT_FOUND)
             #expect(status { obhut_terminate(r, pid, $0) } == OBHUT_NOT_FOUND)
             #expect(runtime.text(of: pid).hasPrefix("{"))
         }

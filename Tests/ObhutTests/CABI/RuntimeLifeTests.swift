@@ -56,11 +56,11 @@ import Testing
     }
 
     @Test func everyStatusHasANameAndAText() {
-        for status in Int32(-12)...0 {
+        for status in Int32(-13)...0 {
             #expect(String(cString: obhut_status_name(status)).hasPrefix("OBHUT_"))
             #expect(!String(cString: obhut_status_text(status)).isEmpty)
         }
-        for status: Int32 in [1, -13, .min, .max] {
+        for status: Int32 in [1, -14, .min, .max] {
             #expect(String(cString: obhut_status_name(status)) == "unknown status")
         }
     }
@@ -75,7 +75,9 @@ import Testing
         let runtime = try CRuntime(start: false)
         let handle = runtime.handle
         var port: OpaquePointer?
-        #expect(refusal { obhut_port_create(handle, &port, $0) }?.text == "the runtime is not started")
+        // A port may be there before anything runs: it can then take the processes of an entry from the first on.
+        try c { obhut_port_create(handle, &port, $0) }
+        obhut_port_free(port)
         try runtime.load(application([("idle", "process.inbox():receive()")]))
         let yaml = application()
         let twice = refusal { obhut_runtime_load_text(handle, yaml, yaml.utf8.count, $0) }
@@ -101,6 +103,51 @@ import Testing
         #expect(status { obhut_runtime_start(runtime.handle, 0, $0) } == OBHUT_WRONG_STATE)
         let empty = try CRuntime()
         try empty.stop()
+    }
+
+    /// Whichever thread is the one that the system does not give: a status, and nothing is left.
+    @Test func threadsThatCannotBeStartedAreAStatus() async {
+        await #expect(processExitsWith: .success) {
+            func threads() -> Int {
+                var count = 0
+                guard let folder = opendir("/proc/self/task") else { return -1 }
+                while readdir(folder) != nil { count += 1 }
+                closedir(folder)
+                return count
+            }
+            do {
+                let yaml = application(
+                    host: "{ workers: 3 }", [("idle", "process.inbox():receive()"), ("serves", "process.events():receive()")],
+                    more: "  - { name: s, kind: process.service, process: serves, lifecycle: { auto_start: true } }\n")
+                try CRuntime(yaml).stop(0)  // whatever the first one leaves
+                let before = threads()
+                var needed = 0
+                while true {
+                    let config = obhut_config_new()
+                    _ = obhut_config_set_output_sink(config, { _, _, _ in }, nil, nil)
+                    let runtime = try CRuntime(yaml, config: config, start: false)
+                    obhut_config_free(config)
+                    ThreadAllowance.left.store(needed, ordering: .relaxed)
+                    let refused = refusal { obhut_runtime_start(runtime.handle, OBHUT_START_ALL, $0) }
+                    ThreadAllowance.left.store(.max, ordering: .relaxed)
+                    guard let refused else { break }
+                    demand(refused.status == OBHUT_SYSTEM && refused.text.contains("no more threads"), "\(refused)")
+                    demand(status { obhut_runtime_start(runtime.handle, 0, $0) } == OBHUT_WRONG_STATE, "started again")
+                    demand(status { obhut_spawn(runtime.handle, "test:idle", nil, nil, 0, nil, $0) } == OBHUT_WRONG_STATE, "spawned")
+                    demand(eventually { threads() == before }, "threads \(threads()), before \(before)")
+                    needed += 1
+                }
+                // The output, the watch, a worker of the supervisors, three of the host.
+                demand(needed == 6, "needed \(needed)")
+                // To free one that runs needs a thread, or the time.
+                var handle: OpaquePointer?
+                try c { obhut_runtime_create(nil, &handle, $0) }
+                try c { obhut_runtime_start(handle, 0, $0) }
+                ThreadAllowance.left.store(0, ordering: .relaxed)
+                obhut_runtime_free(handle)
+                demand(threads() == before, "after free")
+            } catch { demand(false, "\(error)") }
+        }
     }
 
     @Test func manyThreadsStopAtOnceAndAllReturnWhenItIsDone() throws {
@@ -291,6 +338,62 @@ import Testing
         }
     }
 
+    /// A fault that is blocked on the thread that makes it would end the program past its crash handler.
+    @Test(.disabled(if: isThreadSanitized)) func theProgramsCrashHandlerSeesAFaultOnAnyThreadOfTheLibrary() async {
+        await #expect(processExitsWith: .success) {
+            func tasks() -> Set<Int> {
+                var found: Set<Int> = []
+                guard let folder = opendir("/proc/self/task") else { return [] }
+                while let entry = readdir(folder) {
+                    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                    }
+                    if let number = Int(name) { found.insert(number) }
+                }
+                closedir(folder)
+                return found
+            }
+            do {
+                // Not in Swift's overlay of glibc.
+                typealias Kill = @convention(c) (pid_t, pid_t, Int32) -> Int32
+                let tgkill = unsafeBitCast(dlsym(nil, "tgkill"), to: Kill.self)
+                let before = tasks()
+                let config = obhut_config_new()
+                _ = obhut_config_set_output_sink(config, { _, _, _ in }, nil, nil)
+                _ = obhut_config_set_input_source(config, { _, _, _ in pause(); return 0 }, nil, nil)
+                let runtime = try CRuntime(
+                    application([("reads", "require('io').read()")]).replacing("modules: [time]", with: "modules: [io]"),
+                    config: config, start: false)
+                try c {
+                    obhut_runtime_define_function(
+                        runtime.handle, "app:waits",
+                        { _, port, _, _ in
+                            var message: OpaquePointer?
+                            while obhut_port_receive(port, -1, &message, nil) == OBHUT_OK { obhut_message_free(message) }
+                        }, nil, nil, $0)
+                }
+                try runtime.start()
+                _ = try runtime.spawn("test:reads")
+                _ = try runtime.spawn("app:waits")
+                // Two workers, output, watch, input, acceptor, function.
+                demand(eventually { tasks().subtracting(before).count >= 7 }, "\(tasks().count) threads")
+                let ours = tasks().subtracting(before)
+                for (number, name) in [(SIGSEGV, "SIGSEGV"), (SIGBUS, "SIGBUS"), (SIGABRT, "SIGABRT"), (SIGPROF, "SIGPROF")] {
+                    var action = sigaction()
+                    // As a fault would: on the thread itself.
+                    action.__sigaction_handler.sa_handler = { _ in crashesSeen.increment() }
+                    sigaction(number, &action, nil)
+                    for task in ours {
+                        let seen = crashesSeen.count
+                        demand(tgkill(getpid(), pid_t(task), number) == 0, "\(name) to \(task)")
+                        demand(eventually { crashesSeen.count == seen + 1 }, "\(name) is blocked on thread \(task)")
+                    }
+                }
+                _exit(0)  // the input source does not return
+            } catch { demand(false, "\(error)") }
+        }
+    }
+
     @Test func startingChangesOneSignalAndStoppingRestoresIt() async {
         await #expect(processExitsWith: .success) {
             func handler(_ number: Int32) -> UInt {
@@ -403,3 +506,6 @@ final class TemporaryFolder {
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
 }
+
+/// For a signal handler, which captures nothing.
+private let crashesSeen = Counter()

@@ -172,9 +172,9 @@ import Testing
         let trimmer = startThread(named: "block-trimmer") {
             while !isOver.load(ordering: .relaxed) { depot.trim(to: 0) }
         }
-        for thread in threads { pthread_join(thread, nil) }
+        for thread in threads { pthread_join(thread!, nil) }
         isOver.store(true, ordering: .relaxed)
-        pthread_join(trimmer, nil)
+        pthread_join(trimmer!, nil)
         for block in exchange.swap([]) { depot.giveOne(block) }
         #expect(wrong.load(ordering: .relaxed) == 0)
         depot.trim(to: 0)

@@ -65,19 +65,6 @@ func callProcessInfo(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 // MARK: - Names
 
-/// A name as text; nil if it can be none (P3), with the reason.
-func registeredName(_ bytes: UnsafeRawBufferPointer) -> (String?, fault: String) {
-    let text = String(decoding: bytes, as: UTF8.self)
-    guard (1...NameRegistry.maximumLength).contains(bytes.count) else {
-        return (nil, "a name has 1 to \(NameRegistry.maximumLength) bytes, this one has \(bytes.count)")
-    }
-    guard bytes[0] != UInt8(ascii: "{"), bytes[0] != UInt8(ascii: "@") else {
-        return (nil, "a name does not begin with { or @: \(text)")
-    }
-    guard isValidUTF8(bytes) else { return (nil, "a name is UTF-8 text") }
-    return (text, "")
-}
-
 @_cdecl("obh_call_registry_register")
 func callRegistryRegister(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let bytes = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }

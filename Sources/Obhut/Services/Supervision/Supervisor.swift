@@ -190,8 +190,12 @@ final class SupervisorState {
         let (group, number) = group(of: child)
         switch group.work {
         case .host(let host):
-            host.start()
-            supervision.ready(child, now: process.system.clock.now)
+            if host.start() || host.state == .started {
+                supervision.ready(child, now: process.system.clock.now)
+            } else {
+                failures[child] = .error("the system gives no thread for it", of: process.pid)
+                supervision.ended(child, .failure(isRetryable: true), now: process.system.clock.now)
+            }
         case .process(let entry, let host, let input):
             var writer = PayloadWriter()
             if let arguments = group.arguments {

@@ -133,6 +133,9 @@ extension SupervisorProgram {
             case .process(let process):
                 guard let host = process.host.flatMap({ hosts[$0.description] }) else { continue }
                 work = .process(entry: id.description, host: host, input: process.input)
+            case .external(let external):
+                guard let host = external.host.flatMap({ hosts[$0.description] }) else { continue }
+                work = .process(entry: id.description, host: host, input: external.input)
             case .service(let service):
                 guard let host = service.host.flatMap({ hosts[$0.description] }) else { continue }
                 work = .process(entry: service.process.description, host: host, input: service.input)

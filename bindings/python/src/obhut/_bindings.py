@@ -23,6 +23,7 @@ OBHUT_INVALID_APPLICATION = -9
 OBHUT_MALFORMED = -10
 OBHUT_SYSTEM = -11
 OBHUT_FAILED = -12
+OBHUT_FORKED = -13
 OBHUT_LOG_DEBUG = 0
 OBHUT_LOG_INFO = 1
 OBHUT_LOG_WARNING = 2
@@ -38,10 +39,36 @@ OBHUT_EXPLAIN_JSON = 2
 OBHUT_PID_TEXT_SIZE = 320
 OBHUT_SPAWN_LINKED = 1
 OBHUT_SPAWN_MONITORED = 2
+OBHUT_TRAP_LINKS_NO = 0
+OBHUT_TRAP_LINKS_FAILURES = 1
+OBHUT_TRAP_LINKS_ALL = 2
 OBHUT_MESSAGE_DATA = 0
 OBHUT_MESSAGE_EXIT = 1
 OBHUT_MESSAGE_LINK_DOWN = 2
 OBHUT_MESSAGE_CANCEL = 3
+OBHUT_MESSAGE_REPLY = 4
+OBHUT_MESSAGE_START = 5
+OBHUT_INFO_OF_PROCESSES = 0
+OBHUT_INFO_OF_HOSTS = 1
+OBHUT_INFO_OF_ENTRIES = 2
+OBHUT_INFO_ENTRY = 1
+OBHUT_INFO_HOST = 2
+OBHUT_INFO_STATE = 3
+OBHUT_INFO_NAMES = 4
+OBHUT_INFO_KIND = 5
+OBHUT_INFO_META = 6
+OBHUT_INFO_FILE = 7
+OBHUT_INFO_PID = 101
+OBHUT_INFO_MAILBOX = 102
+OBHUT_INFO_MAILBOX_BYTES = 103
+OBHUT_INFO_MEMORY = 104
+OBHUT_INFO_LINKS = 105
+OBHUT_INFO_MONITORS = 106
+OBHUT_INFO_UPTIME = 107
+OBHUT_INFO_WORKERS = 108
+OBHUT_INFO_PROCESSES = 109
+OBHUT_INFO_RUN_QUEUE = 110
+OBHUT_INFO_LINE = 111
 
 
 class obhut_counters(ctypes.Structure):
@@ -61,6 +88,7 @@ obhut_log_function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, cty
 obhut_finalizer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 obhut_input_function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 obhut_crash_redaction_function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
+obhut_process_function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Bindings:
@@ -69,6 +97,7 @@ class Bindings:
     obhut_version: Callable[..., bytes | None]
     obhut_abi_version: Callable[..., int]
     obhut_build_info: Callable[..., bytes | None]
+    obhut_has_feature: Callable[..., bool]
     obhut_status_name: Callable[..., bytes | None]
     obhut_status_text: Callable[..., bytes | None]
     obhut_error_status: Callable[..., int]
@@ -107,8 +136,11 @@ class Bindings:
     obhut_runtime_failure: Callable[..., int]
     obhut_pid_text: Callable[..., int]
     obhut_pid_resolve: Callable[..., int]
+    obhut_name_register: Callable[..., int]
+    obhut_name_unregister: Callable[..., int]
     obhut_spawn: Callable[..., int]
     obhut_send: Callable[..., int]
+    obhut_request: Callable[..., int]
     obhut_cancel: Callable[..., int]
     obhut_terminate: Callable[..., int]
     obhut_supervisor_start_child: Callable[..., int]
@@ -120,6 +152,7 @@ class Bindings:
     obhut_port_pid: Callable[..., int]
     obhut_port_spawn: Callable[..., int]
     obhut_port_send: Callable[..., int]
+    obhut_port_request: Callable[..., int]
     obhut_port_monitor: Callable[..., int]
     obhut_port_unmonitor: Callable[..., int]
     obhut_port_link: Callable[..., int]
@@ -127,7 +160,15 @@ class Bindings:
     obhut_port_receive: Callable[..., int]
     obhut_port_fd: Callable[..., int]
     obhut_port_wake: Callable[..., int]
+    obhut_port_end: Callable[..., int]
+    obhut_port_fail: Callable[..., int]
+    obhut_port_fail_object: Callable[..., int]
     obhut_port_free: Callable[..., None]
+    obhut_runtime_define: Callable[..., int]
+    obhut_runtime_define_function: Callable[..., int]
+    obhut_message_take_port: Callable[..., int]
+    obhut_port_ready: Callable[..., int]
+    obhut_port_trap_links: Callable[..., int]
     obhut_message_kind: Callable[..., int]
     obhut_message_from: Callable[..., int]
     obhut_message_topic: Callable[..., int | None]
@@ -135,6 +176,12 @@ class Bindings:
     obhut_message_result: Callable[..., bool]
     obhut_message_origin: Callable[..., int]
     obhut_message_hops: Callable[..., int]
+    obhut_message_request: Callable[..., int]
+    obhut_message_status: Callable[..., int]
+    obhut_message_deadline: Callable[..., int]
+    obhut_message_reply: Callable[..., int]
+    obhut_message_reply_error: Callable[..., int]
+    obhut_message_reply_error_object: Callable[..., int]
     obhut_message_free: Callable[..., None]
     obhut_runtime_next_crash: Callable[..., int]
     obhut_crash_from_json: Callable[..., int]
@@ -145,6 +192,13 @@ class Bindings:
     obhut_crash_text: Callable[..., int | None]
     obhut_crash_json: Callable[..., int | None]
     obhut_crash_free: Callable[..., None]
+    obhut_runtime_pids: Callable[..., int]
+    obhut_runtime_info: Callable[..., int]
+    obhut_process_info: Callable[..., int]
+    obhut_info_count: Callable[..., int]
+    obhut_info_text: Callable[..., bytes | None]
+    obhut_info_number: Callable[..., int]
+    obhut_info_free: Callable[..., None]
     obhut_payload_from_json: Callable[..., int]
     obhut_payload_to_json: Callable[..., int]
     obhut_payload_check: Callable[..., int]
@@ -160,6 +214,7 @@ class Bindings:
         self.obhut_version = bind("obhut_version", ctypes.c_char_p)
         self.obhut_abi_version = bind("obhut_abi_version", ctypes.c_uint32)
         self.obhut_build_info = bind("obhut_build_info", ctypes.c_char_p)
+        self.obhut_has_feature = bind("obhut_has_feature", ctypes.c_bool, ctypes.c_char_p)
         self.obhut_status_name = bind("obhut_status_name", ctypes.c_char_p, ctypes.c_int32)
         self.obhut_status_text = bind("obhut_status_text", ctypes.c_char_p, ctypes.c_int32)
         self.obhut_error_status = bind("obhut_error_status", ctypes.c_int32, ctypes.c_void_p)
@@ -360,6 +415,21 @@ class Bindings:
             ctypes.POINTER(ctypes.c_uint64),
             ctypes.POINTER(ctypes.c_void_p),
         )
+        self.obhut_name_register = bind(
+            "obhut_name_register",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_uint64,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_name_unregister = bind(
+            "obhut_name_unregister",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_spawn = bind(
             "obhut_spawn",
             ctypes.c_int32,
@@ -379,6 +449,18 @@ class Bindings:
             ctypes.c_char_p,
             ctypes.c_void_p,
             ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_request = bind(
+            "obhut_request",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_void_p),
             ctypes.POINTER(ctypes.c_void_p),
         )
         self.obhut_cancel = bind(
@@ -476,6 +558,18 @@ class Bindings:
             ctypes.c_size_t,
             ctypes.POINTER(ctypes.c_void_p),
         )
+        self.obhut_port_request = bind(
+            "obhut_port_request",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_uint64),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_port_monitor = bind(
             "obhut_port_monitor",
             ctypes.c_int32,
@@ -514,7 +608,70 @@ class Bindings:
         )
         self.obhut_port_fd = bind("obhut_port_fd", ctypes.c_int, ctypes.c_void_p)
         self.obhut_port_wake = bind("obhut_port_wake", ctypes.c_int32, ctypes.c_void_p)
+        self.obhut_port_end = bind(
+            "obhut_port_end",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_port_fail = bind(
+            "obhut_port_fail",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_port_fail_object = bind(
+            "obhut_port_fail_object",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_char_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_port_free = bind("obhut_port_free", None, ctypes.c_void_p)
+        self.obhut_runtime_define = bind(
+            "obhut_runtime_define",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_runtime_define_function = bind(
+            "obhut_runtime_define_function",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            obhut_process_function,
+            ctypes.c_void_p,
+            obhut_finalizer,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_message_take_port = bind(
+            "obhut_message_take_port",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_port_ready = bind(
+            "obhut_port_ready",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_port_trap_links = bind(
+            "obhut_port_trap_links",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_int32,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_message_kind = bind("obhut_message_kind", ctypes.c_int32, ctypes.c_void_p)
         self.obhut_message_from = bind("obhut_message_from", ctypes.c_uint64, ctypes.c_void_p)
         self.obhut_message_topic = bind(
@@ -539,6 +696,32 @@ class Bindings:
         )
         self.obhut_message_origin = bind("obhut_message_origin", ctypes.c_uint64, ctypes.c_void_p)
         self.obhut_message_hops = bind("obhut_message_hops", ctypes.c_uint32, ctypes.c_void_p)
+        self.obhut_message_request = bind("obhut_message_request", ctypes.c_uint64, ctypes.c_void_p)
+        self.obhut_message_status = bind("obhut_message_status", ctypes.c_int32, ctypes.c_void_p)
+        self.obhut_message_deadline = bind("obhut_message_deadline", ctypes.c_int64, ctypes.c_void_p)
+        self.obhut_message_reply = bind(
+            "obhut_message_reply",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_message_reply_error = bind(
+            "obhut_message_reply_error",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_message_reply_error_object = bind(
+            "obhut_message_reply_error_object",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_message_free = bind("obhut_message_free", None, ctypes.c_void_p)
         self.obhut_runtime_next_crash = bind(
             "obhut_runtime_next_crash",
@@ -573,6 +756,47 @@ class Bindings:
             ctypes.POINTER(ctypes.c_size_t),
         )
         self.obhut_crash_free = bind("obhut_crash_free", None, ctypes.c_void_p)
+        self.obhut_runtime_pids = bind(
+            "obhut_runtime_pids",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_uint64),
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_runtime_info = bind(
+            "obhut_runtime_info",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_int32,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_process_info = bind(
+            "obhut_process_info",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_uint64,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_info_count = bind("obhut_info_count", ctypes.c_size_t, ctypes.c_void_p)
+        self.obhut_info_text = bind(
+            "obhut_info_text",
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int32,
+        )
+        self.obhut_info_number = bind(
+            "obhut_info_number",
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int32,
+        )
+        self.obhut_info_free = bind("obhut_info_free", None, ctypes.c_void_p)
         self.obhut_payload_from_json = bind(
             "obhut_payload_from_json",
             ctypes.c_int32,

@@ -118,6 +118,7 @@ _BY_STATUS: dict[int, type[ObhutError]] = {
     b.OBHUT_MALFORMED: Malformed,
     b.OBHUT_SYSTEM: SystemFailure,
     b.OBHUT_FAILED: Failed,
+    b.OBHUT_FORKED: Forked,
 }
 
 
