@@ -6,7 +6,8 @@
  * at once: the end of a process is obh_arena_drop, never lua_close.
  *
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
- * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. Nothing
+ * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. So that
+ * its report can name the line, it dies there and not where the error is caught: see lend. Nothing
  * is refused while Swift is on the stack (`in_host`): there the trampoline looks at the limit on its way out. */
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,33 @@ static __attribute__((noinline)) void *refuse(obh_vm *vm, size_t new_size) {
     return NULL;
 }
 
+/* No stack of Lua's has more bytes: its slots (LUAI_MAXSTACK, 16 bytes each) and what it adds for errors. */
+enum { LARGEST_STACK = 17 * 1024 * 1024 };
+
+/* By how much `used` may be above the limit, once, by a process that is about to die of it. */
+enum { LOAN = 64 * 1024 };
+
+/* Whether a request over the limit is met all the same, when a collection did not help. A small one is, once: then the process
+ * dies at its very next instruction, where its stack still stands, and the report has its traceback. Of others the traceback is
+ * taken here, as far as no stack can be on the move (some versions of Lua keep it in pieces meanwhile): of a new object, whose
+ * type Lua says in the place of the old size, and of what is larger than any stack. */
+static __attribute__((noinline)) int lend(obh_vm *vm, size_t more, size_t new_size, int is_object) {
+    obh_arena *arena = &vm->arena;
+    if (arena->refused != new_size || arena->is_traced || !vm->current) return 0;
+    arena->is_traced = 1;
+    if (more <= LOAN && arena->used + more <= arena->limit + LOAN) {
+        obh_arm(vm->current);
+        return 1;
+    }
+    if (is_object || new_size > LARGEST_STACK) {
+        vm->in_host++; /* nobody jumps out of it */
+        obh_keep_traceback(vm, vm->current, 0);
+        vm->in_host--;
+        arena->has_traceback = 1;
+    }
+    return 0;
+}
+
 void *obh_vm_allocate(obh_vm *vm, size_t size) {
     void *block = take(&vm->arena, size);
     if (!block) abort();
@@ -273,19 +301,20 @@ static inline void *count(obh_vm *vm, void *block, size_t old_size, size_t new_s
     if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) obh_vm_warm_up(vm);
     arena->used += new_size - old_size;
     if (arena->used > arena->peak) arena->peak = arena->used;
-    if (OBH_UNLIKELY(arena->refused == new_size)) arena->refused = 0; /* an emergency collection has cured it */
+    if (OBH_UNLIKELY(arena->refused == new_size) && !arena->is_traced) arena->refused = 0; /* a collection has cured it */
     return block;
 }
 
-static inline void *allocate(obh_vm *vm, size_t size) {
-    void *block = is_refused(vm, size) ? NULL : take(&vm->arena, size);
+static inline void *allocate(obh_vm *vm, size_t size, int is_object) {
+    void *block = is_refused(vm, size) && !lend(vm, size, size, is_object) ? NULL : take(&vm->arena, size);
     return OBH_LIKELY(block != NULL) ? count(vm, block, 0, size) : refuse(vm, size);
 }
 
 /* Apart: what happens at every message, a new block and a free one, needs few registers. */
 static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t old_size, size_t new_size) {
     obh_arena *arena = &vm->arena;
-    if (new_size > old_size && is_refused(vm, new_size - old_size)) return refuse(vm, new_size);
+    if (new_size > old_size && is_refused(vm, new_size - old_size) && !lend(vm, new_size - old_size, new_size, 0))
+        return refuse(vm, new_size);
     void *result;
     if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
@@ -310,7 +339,7 @@ static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t ol
 
 void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     obh_vm *vm = ud;
-    if (!block) return new_size ? allocate(vm, new_size) : NULL; /* old_size is the type of the object there */
+    if (!block) return new_size ? allocate(vm, new_size, old_size != 0) : NULL; /* old_size is the type of the object there */
     if (new_size) return resize(vm, block, old_size, new_size);
     vm->arena.used -= old_size;
     give(&vm->arena, block, old_size);

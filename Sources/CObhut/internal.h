@@ -82,6 +82,8 @@ void obh_arm(lua_State *L);
 static inline int obh_must_stop(const obh_vm *vm) {
     return OBH_UNLIKELY(vm->kill | vm->exit_pending | (vm->arena.refused != 0));
 }
+/* Keeps the traceback of L for the report of the end; takes nothing from the arena. Legal in the allocator while no stack moves. */
+void obh_keep_traceback(obh_vm *vm, lua_State *L, int level);
 /* Does what obh_must_stop asks for. */
 _Noreturn void obh_stop_here(obh_vm *vm, lua_State *L);
 

@@ -32,7 +32,7 @@ void obh_raise_uncatchable(lua_State *L) {
     __builtin_unreachable();
 }
 
-static void keep_traceback(obh_vm *vm, lua_State *L, int level) {
+void obh_keep_traceback(obh_vm *vm, lua_State *L, int level) {
     char text[4096];
     size_t size = obh_lua_traceback(L, level, text, sizeof text);
     char *copy = malloc(size + 1);
@@ -44,7 +44,7 @@ static void keep_traceback(obh_vm *vm, lua_State *L, int level) {
 
 void obh_stop_here(obh_vm *vm, lua_State *L) {
     if (!vm->kill && vm->arena.refused) {
-        keep_traceback(vm, L, 0);
+        if (!vm->arena.has_traceback) obh_keep_traceback(vm, L, 0);
         vm->kill = OBH_KILL_MEMORY;
     }
     if (vm->kill) {
@@ -285,7 +285,7 @@ int obh_compile(const char *source, size_t size, const char *chunk_name, void **
 /* Runs where an error that nobody will catch was raised. */
 static int uncaught(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
-    if (!vm->exiting && !vm->kill) keep_traceback(vm, L, 1);
+    if (!vm->exiting && !vm->kill) obh_keep_traceback(vm, L, 1);
     return 1;
 }
 

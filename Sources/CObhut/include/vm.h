@@ -126,6 +126,8 @@ typedef struct obh_arena {
     size_t turnover, warm_at;                /* bytes ever allocated, and at how many obh_vm_warm_up is called */
     size_t limit;                            /* SIZE_MAX: none */
     size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
+    uint8_t is_traced;                       /* the process dies of `refused`, and what its report needs is under way or there */
+    uint8_t has_traceback;                   /* it is there */
 } obh_arena;
 
 enum { OBH_HOST_SPACE = 200 };

@@ -42,6 +42,10 @@ struct Mailbox {
         arrivals.count + inbox.count + events.count + listeners.reduce(0) { $0 + $1.list.count }
     }
 
+    /// Nothing waits to be read, and nobody listens to a topic. At once, without looking at any queue.
+    @inline(__always)
+    var isBare: Bool { arrivals.head == nil && inbox.head == nil && events.head == nil && listeners.isEmpty }
+
     @inline(__always)
     mutating func append(_ signal: SignalPointer) {
         signal.pointee.sequence = nextSequence
@@ -176,8 +180,7 @@ struct Mailbox {
     /// `limit` of them and at the first of each queue, of no more than `mostListeners` listeners.
     /// - Returns: also how many it looked at.
     func oldest(_ limit: Int) -> (signals: [SignalPointer], looked: Int) {
-        // Most processes that die in a cascade have nothing.
-        if arrivals.head == nil && inbox.head == nil && events.head == nil && listeners.isEmpty { return ([], 0) }
+        if isBare { return ([], 0) }
         var heads = [arrivals.head, inbox.head, events.head].compactMap { $0 }
         heads += listeners.prefix(Mailbox.mostListeners).compactMap(\.list.head)
         var found: [SignalPointer] = []

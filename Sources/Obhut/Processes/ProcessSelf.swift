@@ -259,7 +259,8 @@ extension ProcessSystem {
             UInt(bitPattern: Unmanaged.passUnretained(definition).toOpaque()), ordering: .releasing)
         child.pointee.startedAt = clock.now
         child.pointee.context = context ?? parent?.pointee.context
-        child.pointee.supervisor = options.contains(.supervised) ? parent?.pid ?? .none : .none
+        child.pointee.isSupervised = parent != nil && options.contains(.supervised)
+        child.pointee.parent = options.isDisjoint(with: [.supervised, .linked]) ? .none : parent?.pid ?? .none
         child.pointee.runnable.run = ProcessPointer.runFunction
         child.pointee.runnable.overrun = ProcessPointer.overrunFunction
         child.pointee.runnable.attention.store(false, ordering: .relaxed)

@@ -77,8 +77,10 @@ struct ProcessSlot: ~Copyable {
     var context: ProcessContext? = nil
     /// Nanoseconds on the monotonic clock.
     var startedAt: Int64 = 0
+    /// Who started it, if that process supervises it or was linked to it from the beginning.
+    var parent = Pid.none
     /// Who is told that it runs and is ready; `none` if nobody supervises it.
-    var supervisor = Pid.none
+    var supervisor: Pid { isSupervised ? parent : .none }
 
     // MARK: Owner only
 
@@ -106,6 +108,8 @@ struct ProcessSlot: ~Copyable {
     var staleTimers: Int32 = 0
     /// The owner's.
     var hasStarted = false
+    /// Constant for a life.
+    var isSupervised = false
     /// The owner's.
     var trapLinks = TrapLinks.no
     /// Whether the name registry has a name of this process; any thread, written under its lock.

@@ -59,6 +59,14 @@ struct SmallMap<Key: Hashable, Value>: Sequence {
         many.sorted { rank($0) < rank($1) }.forEach(body)
     }
 
+    /// The same with the keys alone, in no order. Iterating copies the map first; this looks at it in its place.
+    @inline(__always)
+    func forEachKey(_ body: (Key) -> Void) {
+        if let only { return body(only.key) }
+        guard let many, !many.isEmpty else { return }
+        for key in many.keys { body(key) }
+    }
+
     func makeIterator() -> Iterator { Iterator(only: only, many: many?.makeIterator()) }
 
     struct Iterator: IteratorProtocol {

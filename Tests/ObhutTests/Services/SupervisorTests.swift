@@ -25,10 +25,16 @@ import Testing
         function M.returns(after) say("start") time.sleep(after) return "done" end
         function M.readies(after) say("start") time.sleep(after) process.ready() say("ready") process.events():receive() end
         function M.deaf(...) say(table.concat({"start", ...}, " ")) while true do process.events():receive() end end
+        function M.owns(how)
+          assert(process.spawn_linked("app:sup", "app:host"))
+          time.sleep("1s")
+          if how == "fails" then error("no owner", 0) end
+        end
+        function M.links(to) assert(process.link(to)) error("no friend", 0) end
         return M
         """
 
-    private static let methods = ["main", "fails", "answers", "hopeless", "returns", "readies", "deaf"]
+    private static let methods = ["main", "fails", "answers", "hopeless", "returns", "readies", "deaf", "owns", "links"]
 
     /// A host, each method of the program as an entry of its name, and `entries`.
     static func world(_ entries: String, seed: UInt64 = 1, services: Bool = true) throws -> ApplicationWorld {
@@ -344,6 +350,38 @@ import Testing
         #expect(try world.end(of: second) == .error("terminated"))
         world.advance(to: 2)
         #expect(world.alive == [] && world.runtime.scheduler.timers.count == 0)
+    }
+
+    /// Its parent is whoever started it with a link: nobody is left who could decide about it. A normal end says nothing (L2).
+    @Test(arguments: ["fails", "returns"]) func aSupervisorEndsInOrderWhenItsParentFails_V6_L2(how: String) throws {
+        let world = try Self.world(
+            "- { name: sup, kind: supervisor, children: [ { process: main, input: [a] }, { process: main, name: slow, input: [b] } ] }\n")
+        defer { world.close() }
+        let owner = try world.start("app:owns", .string(how))
+        world.advance(to: 0.5)
+        #expect(world.alive == ["app:main", "app:main", "app:owns", "app:sup"])
+        world.advance(to: 2)
+        guard how == "fails" else {
+            #expect(world.alive == ["app:main", "app:main", "app:sup"] && world.runtime.crashes.next(after: 0) == nil)
+            return
+        }
+        #expect(world.alive == [])
+        // They were asked, and not ended by force.
+        #expect(world.lines.suffix(2) == ["1 app:main cancelled", "1 app:main cancelled"])
+        let last = try #require(world.runtime.crashes.next(after: 1))
+        #expect(last.json.contains("\"entry\":\"app:sup\"") && last.json.contains("\"kind\":\"link\""))
+        #expect(last.json.contains("linked process \(world.text(of: owner)) failed: no owner"))
+        #expect(world.runtime.crashes.next(after: 2) == nil && world.runtime.scheduler.timers.count == 0)
+    }
+
+    /// Whoever links to it later is not its parent: it lives on.
+    @Test func whoLinksToASupervisorDoesNotTakeItAlong_V6() throws {
+        let world = try Self.world("- { name: sup, kind: supervisor, children: [ { process: main } ] }\n")
+        defer { world.close() }
+        let supervisor = try world.start("app:sup", on: "app:host", [])
+        let friend = try world.start("app:links", .string(world.text(of: supervisor)))
+        #expect(try world.end(of: friend) == .error("no friend"))
+        #expect(world.alive == ["app:main", "app:sup"])
     }
 
     // MARK: Stop (V4)

@@ -87,12 +87,50 @@ final class CrashRecord: @unchecked Sendable {  // `sequence` and `decision` are
         supervisor = process.pointee.supervisor
         time = system.clock.wall
         uptime = system.clock.now - process.pointee.startedAt
-        self.reason = reason.heldBytes > CrashRecord.keptError ? reason.shortened(to: CrashRecord.keptError / 2) : reason
+        var held = reason.heldBytes
+        if held > CrashRecord.keptError {
+            self.reason = reason.shortened(to: CrashRecord.keptError / 2)
+            held = self.reason.heldBytes
+        } else {
+            self.reason = reason
+        }
         names = end.names
         load = process.loadNow
+        // Most processes that die in a cascade have no messages.
+        if process.pointee.mailbox.isBare && process.pointee.mailbox.history == nil {
+            (received, waiting, looked) = ([], [], 0)
+        } else {
+            (received, waiting, looked) = CrashRecord.messages(of: process, redaction)
+        }
+        var links = PidSample(), watchers = PidSample(), monitors = PidSample()
+        process.pointee.relations.links.forEachKey { links.add($0) }
+        process.pointee.relations.watchers.forEachKey { watchers.add($0.pid) }
+        if !process.pointee.relations.monitors.isEmpty {
+            for pid in process.pointee.relations.monitors.keys { monitors.add(pid) }
+        }
+        self.links = links
+        self.watchers = watchers
+        self.monitors = monitors
+        var memory = Memory()
+        if let figures = definition?.body.pointee.memory {
+            figures(process, &memory.used, &memory.peak, &memory.limit)
+            self.memory = memory
+        } else {
+            self.memory = nil
+        }
+        var size = CrashRecord.ownBytes + held
+        for name in names { size += name.utf8.count }
+        for message in received { size += message.heldBytes }
+        for message in waiting { size += message.heldBytes }
+        self.size = size
+    }
 
-        let limits = system.crashMessages
-        let entry = definition?.id ?? ""
+    @inline(never)
+    private static func messages(
+        of process: ProcessPointer, _ redaction: Redaction?
+    ) -> (received: [Message], waiting: [Message], looked: Int) {
+        let limits = process.system.crashMessages
+        let entry = process.pointee.definition?.id ?? ""
         func contents(_ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> String? {
             guard limits.contents > 0, payload.count <= limits.contents else { return nil }
             let text = redaction.map { $0(entry, topic, payload) } ?? .some(payloadToJSON(payload))
@@ -100,8 +138,7 @@ final class CrashRecord: @unchecked Sendable {  // `sequence` and `decision` are
         }
         let (oldest, looked) =
             limits.waiting > 0 ? process.pointee.mailbox.oldest(limits.waiting) : (signals: [], looked: 0)
-        self.looked = looked
-        waiting = oldest.map { signal in
+        let waiting = oldest.map { signal in
             guard signal.pointee.kind == .message else {
                 let kind = signal.pointee.kind == .exit ? "pid.exit" : signal.pointee.kind == .cancel ? "pid.cancel" : "pid.link.down"
                 return Message(
@@ -123,23 +160,7 @@ final class CrashRecord: @unchecked Sendable {  // `sequence` and `decision` are
             received.append(
                 Message(from: entry.from, topic: topic, size: Int(entry.payloadLength), sentAt: entry.sentAt, contents: text))
         }
-        self.received = received
-
-        links = PidSample(process.pointee.relations.links.lazy.map(\.key))
-        watchers = PidSample(process.pointee.relations.watchers.lazy.map(\.key.pid))
-        monitors = PidSample(process.pointee.relations.monitors.keys)
-        var memory = Memory()
-        if let figures = definition?.body.pointee.memory {
-            figures(process, &memory.used, &memory.peak, &memory.limit)
-            self.memory = memory
-        } else {
-            self.memory = nil
-        }
-        var size = CrashRecord.ownBytes + self.reason.heldBytes
-        for name in names { size += name.utf8.count }
-        for message in received { size += message.heldBytes }
-        for message in waiting { size += message.heldBytes }
-        self.size = size
+        return (received, waiting, looked)
     }
 }
 
@@ -148,24 +169,21 @@ struct PidSample {
     static let kept = 8
 
     private var lowest = InlineArray<8, Pid>(repeating: .none)
-    private var used = 0
     private(set) var total = 0
 
-    init(_ pids: some Sequence<Pid>) {
-        for pid in pids {
-            total += 1
-            if used == PidSample.kept && lowest[used - 1] < pid { continue }
-            var place = used < PidSample.kept ? used : used - 1
-            while place > 0 && pid < lowest[place - 1] {
-                lowest[place] = lowest[place - 1]
-                place -= 1
-            }
-            lowest[place] = pid
-            used = min(used + 1, PidSample.kept)
+    mutating func add(_ pid: Pid) {
+        let used = min(total, PidSample.kept)
+        total += 1
+        if used == PidSample.kept && lowest[used - 1] < pid { return }
+        var place = used < PidSample.kept ? used : used - 1
+        while place > 0 && pid < lowest[place - 1] {
+            lowest[place] = lowest[place - 1]
+            place -= 1
         }
+        lowest[place] = pid
     }
 
-    var pids: [Pid] { (0..<used).map { lowest[$0] } }
+    var pids: [Pid] { (0..<min(total, PidSample.kept)).map { lowest[$0] } }
 }
 
 extension ExitReason {

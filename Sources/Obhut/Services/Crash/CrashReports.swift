@@ -30,10 +30,10 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     private let configuration: CrashConfiguration
     private unowned let system: ProcessSystem
     private let lock = Lock()
-    private var ring: [CrashRecord] = []  // guarded by lock; from `first` on in order, then from 0
-    private var first = 0  // guarded by lock; the oldest, once the ring is full
-    private var bytes = 0  // guarded by lock
-    private var lastSequence: UInt64 = 0  // guarded by lock
+    @exclusivity(unchecked) private var ring: [CrashRecord] = []  // guarded by lock; from `first` on in order, then from 0
+    @exclusivity(unchecked) private var first = 0  // guarded by lock; the oldest, once the ring is full
+    @exclusivity(unchecked) private var bytes = 0  // guarded by lock
+    @exclusivity(unchecked) private var lastSequence: UInt64 = 0  // guarded by lock
     private var open: [Pid: CrashRecord] = [:]  // guarded by lock
     /// Memory for the report of a process that ended because there was none; guarded by lock.
     private var reserve: UnsafeMutableRawPointer?
@@ -103,37 +103,38 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     }
 
     private func publish(_ record: CrashRecord) {
-        var outgrown: [CrashRecord] = []
-        let evicted: CrashRecord? = lock.with {
+        let most = configuration.count
+        let (evicted, isTooMuch) = lock.with { () -> (CrashRecord?, Bool) in
             lastSequence += 1
             record.sequence = lastSequence
-            guard configuration.count > 0 else { return nil }
-            let evicted = keepLocked(record)
-            if bytes > configuration.bytes { outgrown = shrinkLocked() }
-            return evicted
+            guard most > 0 else { return (nil, false) }
+            return (keepLocked(record, most), bytes > configuration.bytes)
         }
         // What they held is given back without the lock.
-        withExtendedLifetime((evicted, outgrown)) {}
+        withExtendedLifetime(evicted) {}
+        if isTooMuch { withExtendedLifetime(lock.with { shrinkLocked() }) {} }
         guard let queue else { return }
         queue.write(CrashDocument(record, in: system).json, level: Log.Level.error.rawValue)
     }
 
     /// - Returns: the one whose place it takes.
-    private func keepLocked(_ record: CrashRecord) -> CrashRecord? {
-        bytes += record.size
-        if ring.count < configuration.count && first == 0 {
+    private func keepLocked(_ record: CrashRecord, _ most: Int) -> CrashRecord? {
+        let count = ring.count
+        if count < most && first == 0 {
+            bytes += record.size
             ring.append(record)
             return nil
         }
-        let evicted = ring[first]
-        bytes -= evicted.size
-        ring[first] = record
-        first = (first + 1) % ring.count
+        var evicted = record
+        swap(&evicted, &ring[first])
+        bytes += record.size - evicted.size
+        first = first + 1 == count ? 0 : first + 1
         return evicted
     }
 
     /// Rare: some are large. The ring is laid out anew without the oldest; one always stays.
     private func shrinkLocked() -> [CrashRecord] {
+        guard bytes > configuration.bytes, !ring.isEmpty else { return [] }
         var ordered = Array(ring[first...] + ring[..<first])
         var dropped = 0
         while bytes > configuration.bytes, dropped < ordered.count - 1 {

@@ -29,7 +29,7 @@ enum Supervisor {
         let program = unsafeDowncast(definition.program, to: SupervisorProgram.self)
         let state = SupervisorState(program, process)
         process.pointee.bodyState = Unmanaged.passRetained(state).toOpaque()
-        // Who is linked to a supervisor does not take it along.
+        // Who is linked to a supervisor does not take it along; its parent does, in order (`SupervisorState.take`).
         process.pointee.trapLinks = .failures
         program.instances.begin(process.pid)
         state.supervision.start(now: process.system.clock.now)
@@ -80,6 +80,8 @@ final class SupervisorState {
     private var children: [Pid: Int] = [:]
     /// How the last process of a child ended, where that matters: it failed.
     private var failures: [Int: ExitReason] = [:]
+    /// With what it ends when its children have: it was started with a link, and its parent has failed.
+    private var parentFailure: ExitReason?
     /// How often a child was started again after it had ended.
     var restarts: [Int: Int] = [:]
     var requests = SupervisorRequests()
@@ -115,6 +117,11 @@ final class SupervisorState {
             // Until it is started again, for the log, its pid is the last that it had.
             report()
             pids[child] = .none
+        case .linkDown:
+            // Nobody is left who could decide about it.
+            guard signal.pointee.from == process.pointee.parent, parentFailure == nil, signal.reason.isAbnormal else { return }
+            parentFailure = .linkFailure(of: signal.pointee.from, signal.reason, in: process.system)
+            supervision.stop(deadline: now + program.plan.stopTime, now: now)
         case .cancel: supervision.stop(deadline: Int64(bitPattern: signal.pointee.a), now: now)
         case .message:
             guard let topic = SupervisionTopic(signal.topic) else { return }
@@ -347,6 +354,7 @@ final class SupervisorState {
     func reason(_ outcome: Supervision.Outcome) -> ExitReason {
         switch outcome {
         case .stopped, .done:
+            if let parentFailure { return parentFailure }
             var writer = PayloadWriter()
             writer.writeNil()
             return .value(writer.bytes, of: process.pid)
