@@ -15,12 +15,14 @@
  * and ownership hold for the member of the same name. Only what is different is said here.
  *
  *   - A failed call throws obhut::error. Timeouts, and what cannot fail, do not throw.
- *   - runtime, port, message, crash and config own one handle each; they move, without throwing, and do not copy. One that
- *     was moved from holds nothing: calls on it throw OBHUT_INVALID_HANDLE. native() is the handle, for obhut.h.
+ *   - runtime, port, message, crash, info and config own one handle each; they move, without throwing, and do not copy. One
+ *     that was moved from holds nothing: calls on it throw OBHUT_INVALID_HANDLE. native() is the handle, for obhut.h.
  *   - Texts are std::string_view, copied when C needs a closing NUL; one with a NUL inside throws.
  *   - A timeout is any std::chrono::duration, or obhut::forever. A negative duration is what is left of a time that
  *     has passed, so it is 0 and not, as in C, for ever.
- *   - An exception that a callback of yours lets out ends at the callback and is dropped: none crosses C.
+ *   - An exception that a callback of yours lets out ends at the callback and is dropped: none crosses C. That of a
+ *     function that runs a process (runtime::define) is the failure of the process.
+ *   - In the child of a fork what would throw throws OBHUT_FORKED for the parent's handles, and destructors do nothing.
  *
  * To wrap a new function of obhut.h: a member in the class of its first argument, in the order of that header,
  * made of detail::call (which throws) or of the function itself (where it cannot fail).
@@ -60,6 +62,12 @@ inline std::string_view version() noexcept { return obhut_version(); }
 inline std::uint32_t abi_version() noexcept { return obhut_abi_version(); }
 /// What the library was built from and how, for a bug report.
 inline std::string_view build_info() noexcept { return obhut_build_info(); }
+
+/// Whether the loaded library can do something, "requests"; obhut.h lists what there is.
+inline bool has_feature(std::string_view name)
+{
+    return name.find('\0') == std::string_view::npos && obhut_has_feature(std::string(name).c_str());
+}
 
 /// The name of a status, "OBHUT_NOT_FOUND".
 inline std::string_view status_name(obhut_status status) noexcept { return obhut_status_name(status); }
@@ -155,6 +163,22 @@ struct handle_deleter {
 };
 template <class Handle, void (*Free)(Handle *)>
 using handle = std::unique_ptr<Handle, handle_deleter<Handle, Free>>;
+
+/// Runs a function of the program's inside a callback: what it throws ends here.
+template <class Body>
+void guarded(Body &&body) noexcept
+{
+    try {
+        body();
+    } catch (...) {
+    }
+}
+/// The finalizer of a function object that was made with `new`.
+template <class Function>
+void discard(void *user) noexcept
+{
+    guarded([&] { delete static_cast<Function *>(user); });
+}
 
 } // namespace detail
 
@@ -898,9 +922,9 @@ public:
         using function = decltype(sink);
         if (!sink) return check(obhut_config_set_output_sink(native(), nullptr, nullptr, nullptr));
         const auto called = [](void *user, const char *text, std::size_t length) noexcept {
-            guarded([&] { (*static_cast<function *>(user))(std::string_view(text, length)); });
+            detail::guarded([&] { (*static_cast<function *>(user))(std::string_view(text, length)); });
         };
-        return check(obhut_config_set_output_sink(native(), called, new function(std::move(sink)), &discard<function>));
+        return check(obhut_config_set_output_sink(native(), called, new function(std::move(sink)), &detail::discard<function>));
     }
     /// Where the log goes, a record at a time; called on another thread of the library.
     config &log(std::function<void(log_level level, std::string_view text)> sink)
@@ -908,9 +932,9 @@ public:
         using function = decltype(sink);
         if (!sink) return check(obhut_config_set_log_sink(native(), nullptr, nullptr, nullptr));
         const auto called = [](void *user, std::int32_t level, const char *text, std::size_t length) noexcept {
-            guarded([&] { (*static_cast<function *>(user))(level, std::string_view(text, length)); });
+            detail::guarded([&] { (*static_cast<function *>(user))(level, std::string_view(text, length)); });
         };
-        return check(obhut_config_set_log_sink(native(), called, new function(std::move(sink)), &discard<function>));
+        return check(obhut_config_set_log_sink(native(), called, new function(std::move(sink)), &detail::discard<function>));
     }
     /// OBHUT_LOG_FORMAT_….
     config &log_format(std::int32_t format) { return check(obhut_config_set_log_format(native(), format)); }
@@ -922,10 +946,10 @@ public:
         if (!source) return check(obhut_config_set_input_source(native(), nullptr, nullptr, nullptr));
         const auto called = [](void *user, char *buffer, std::size_t size) noexcept {
             std::int64_t count = -EIO;
-            guarded([&] { count = static_cast<std::int64_t>((*static_cast<function *>(user))(buffer, size)); });
+            detail::guarded([&] { count = static_cast<std::int64_t>((*static_cast<function *>(user))(buffer, size)); });
             return count;
         };
-        return check(obhut_config_set_input_source(native(), called, new function(std::move(source)), &discard<function>));
+        return check(obhut_config_set_input_source(native(), called, new function(std::move(source)), &detail::discard<function>));
     }
     /// What `io.args()` answers.
     config &arguments(const std::vector<std::string> &texts)
@@ -962,7 +986,7 @@ public:
         const auto called = [](void *user, const char *entry, const char *topic, std::size_t topic_length, const void *payload,
                                std::size_t length, char *text, std::size_t size) noexcept {
             std::int64_t count = -1;
-            guarded([&] {
+            detail::guarded([&] {
                 const std::optional<std::string> found =
                     (*static_cast<function *>(user))(entry, std::string_view(topic, topic_length), view(payload, length));
                 if (!found) return;
@@ -973,7 +997,7 @@ public:
             });
             return count;
         };
-        return check(obhut_config_set_crash_redaction(native(), called, new function(std::move(shown)), &discard<function>));
+        return check(obhut_config_set_crash_redaction(native(), called, new function(std::move(shown)), &detail::discard<function>));
     }
     /// Takes each crash report as one line of JSON; called on a thread of the library.
     config &crash_sink(std::function<void(std::string_view json)> sink)
@@ -981,9 +1005,9 @@ public:
         using function = decltype(sink);
         if (!sink) return check(obhut_config_set_crash_sink(native(), nullptr, nullptr, nullptr));
         const auto called = [](void *user, const char *text, std::size_t length) noexcept {
-            guarded([&] { (*static_cast<function *>(user))(std::string_view(text, length)); });
+            detail::guarded([&] { (*static_cast<function *>(user))(std::string_view(text, length)); });
         };
-        return check(obhut_config_set_crash_sink(native(), called, new function(std::move(sink)), &discard<function>));
+        return check(obhut_config_set_crash_sink(native(), called, new function(std::move(sink)), &detail::discard<function>));
     }
 
 private:
@@ -991,20 +1015,6 @@ private:
     {
         detail::check(status);
         return *this;
-    }
-    /// Runs a function of the program's inside a callback: what it throws ends here.
-    template <class Body>
-    static void guarded(Body &&body) noexcept
-    {
-        try {
-            body();
-        } catch (...) {
-        }
-    }
-    template <class Function>
-    static void discard(void *user) noexcept
-    {
-        guarded([&] { delete static_cast<Function *>(user); });
     }
     static std::vector<const char *> pointers(const std::vector<std::string> &texts)
     {
@@ -1055,7 +1065,30 @@ private:
     detail::handle<obhut_crash, &obhut_crash_free> handle_;
 };
 
+// ---------------------------------------------------------------------------------------------- Inspection
+
+/// A copy of what was found: records, each with texts and numbers by field, OBHUT_INFO_…. The texts live as long as it does.
+class info {
+public:
+    /// Takes a handle of obhut.h over.
+    explicit info(obhut_info *taken) noexcept : handle_(taken) {}
+    obhut_info *native() const noexcept { return handle_.get(); }
+
+    /// How many records there are.
+    std::size_t size() const noexcept { return obhut_info_count(native()); }
+    /// A text of record `index`, from 0; "" for a field that it has not.
+    std::string_view text(std::size_t index, std::int32_t field) const noexcept { return obhut_info_text(native(), index, field); }
+    /// A number of it; -1 for a field that it has not.
+    std::int64_t number(std::size_t index, std::int32_t field) const noexcept { return obhut_info_number(native(), index, field); }
+
+private:
+    detail::handle<obhut_info, &obhut_info_free> handle_;
+};
+
 // ------------------------------------------------------------------------------------------------- Runtime
+
+class message;
+class port;
 
 /// Processes, hosts and what starts by itself. Its destructor does not wait: one that still runs is stopped by force on
 /// a thread of its own. Call stop() for an orderly end.
@@ -1164,6 +1197,14 @@ public:
         return pid(found);
     }
 
+    /// Gives a process or port a name; throws OBHUT_WRONG_STATE when another one has it.
+    void register_name(std::string_view name, pid who)
+    {
+        detail::call(&obhut_name_register, native(), detail::c_string(name).get(), who.native());
+    }
+    /// Takes a name from whoever has it; throws OBHUT_NOT_FOUND.
+    void unregister_name(std::string_view name) { detail::call(&obhut_name_unregister, native(), detail::c_string(name).get()); }
+
     /// Starts a process that nobody watches. `arguments`: obhut::list(…). `host` "": the only one there is.
     pid spawn(std::string_view entry, const payload &arguments = {}, std::string_view host = {})
     {
@@ -1179,9 +1220,52 @@ public:
         const payload encoded = payload::of(value);
         detail::call(&obhut_send, native(), to.native(), detail::c_string(topic).get(), encoded.data(), encoded.size_bytes());
     }
+    /// Sends a request and waits for the reply, whose result() says whether it is a value or an error. `limit`: more than 0.
+    /// Throws OBHUT_TIMEOUT, and OBHUT_NOT_FOUND when the one asked ends without replying.
+    template <class Type>
+    message request(pid to, std::string_view topic, const Type &value, timeout limit = forever);
     /// Asks for an orderly end within `limit`, more than 0.
     void cancel(pid who, timeout limit) { detail::call(&obhut_cancel, native(), who.native(), limit.native()); }
     void terminate(pid who) { detail::call(&obhut_terminate, native(), who.native()); }
+
+    /// Has the program run the processes of an entry: each spawn is an OBHUT_MESSAGE_START at `acceptor`, for
+    /// message::take_port.
+    void define(std::string_view entry, const port &acceptor);
+    /// Has `body` run each of them, on a thread that the library makes for it, several at once. It must not move `self`
+    /// away, and should return when it receives OBHUT_MESSAGE_CANCEL; when the process was ended by force, self.receive
+    /// throws OBHUT_CLOSED, which may leave `body`. When it returns the process has ended, normally unless it said
+    /// otherwise (port::end, port::fail); when it throws, the process has failed with what().
+    void define(std::string_view entry, std::function<void(port &self, view arguments)> body);
+
+    /// All that live, processes and ports.
+    std::vector<pid> pids() const
+    {
+        std::vector<obhut_pid> found;
+        std::size_t count = 0;
+        do {
+            found.resize(count);
+            detail::call(&obhut_runtime_pids, native(), found.data(), found.size(), &count);
+        } while (count > found.size()); // more have come meanwhile
+        found.resize(count);
+        std::vector<pid> all;
+        all.reserve(count);
+        for (obhut_pid one : found) all.emplace_back(one);
+        return all;
+    }
+    /// A record for each process, host or entry: OBHUT_INFO_OF_….
+    obhut::info info(std::int32_t what = OBHUT_INFO_OF_PROCESSES) const
+    {
+        obhut_info *found = nullptr;
+        detail::call(&obhut_runtime_info, native(), what, &found);
+        return obhut::info(found);
+    }
+    /// The one record of a process or port; throws OBHUT_NOT_FOUND.
+    obhut::info info(pid of) const
+    {
+        obhut_info *found = nullptr;
+        detail::call(&obhut_process_info, native(), of.native(), &found);
+        return obhut::info(found);
+    }
 
 private:
     explicit runtime(const obhut_config *settings)
@@ -1212,11 +1296,11 @@ private:
 
 // ------------------------------------------------------------------------------------------------ Messages
 
-/// How a process ended. The views live as long as the message.
+/// How a process ended, or what a reply says. The views live as long as the message.
 struct result {
-    /// Whether it ended normally.
+    /// Whether it ended normally; whether the reply is a value.
     bool ok = false;
-    /// What it returned, or the error: a string or an error object.
+    /// What it returned or replied, or the error: a string or an error object.
     view value;
     /// The error for people; "" after a normal end.
     std::string_view text;
@@ -1247,7 +1331,7 @@ public:
         const void *bytes = obhut_message_payload(native(), &length);
         return view(bytes, length);
     }
-    /// Of an EXIT or LINK_DOWN: how the process ended.
+    /// Of an EXIT or LINK_DOWN: how the process ended. Of a REPLY: what it says.
     obhut::result result() const noexcept
     {
         const void *value = nullptr;
@@ -1262,6 +1346,33 @@ public:
     /// Of an EXIT or LINK_DOWN: where the failure began, and how many links it travelled.
     pid origin() const noexcept { return pid(obhut_message_origin(native())); }
     std::uint32_t hops() const noexcept { return obhut_message_hops(native()); }
+    /// Of a DATA: not 0 if its sender waits for a reply. Of a REPLY: the number that port::request answered.
+    std::uint64_t request() const noexcept { return obhut_message_request(native()); }
+    /// Of a REPLY: OBHUT_OK, OBHUT_NOT_FOUND (the one asked ended without replying), OBHUT_TIMEOUT.
+    obhut_status status() const noexcept { return obhut_message_status(native()); }
+    /// Of a CANCEL: when the process is ended by force; none for other messages.
+    std::optional<std::chrono::steady_clock::time_point> deadline() const noexcept
+    {
+        using clock = std::chrono::steady_clock; // CLOCK_MONOTONIC
+        const std::int64_t nanoseconds = obhut_message_deadline(native());
+        if (nanoseconds == 0) return std::nullopt;
+        return clock::time_point(std::chrono::duration_cast<clock::duration>(std::chrono::nanoseconds(nanoseconds)));
+    }
+    /// Replies to a request, once. `value`: a payload, a view, or what payload::of takes.
+    template <class Type>
+    void reply(const Type &value)
+    {
+        const obhut::payload encoded = obhut::payload::of(value);
+        detail::call(&obhut_message_reply, native(), encoded.data(), encoded.size_bytes());
+    }
+    /// Replies with an error: a text, or a payload that is a string or an error object.
+    void reply_error(std::string_view text) { detail::call(&obhut_message_reply_error, native(), detail::c_string(text).get()); }
+    void reply_error(const obhut::payload &error)
+    {
+        detail::call(&obhut_message_reply_error_object, native(), error.data(), error.size_bytes());
+    }
+    /// Takes the port of the new process out of a START, once; throws OBHUT_CLOSED when it has ended meanwhile.
+    port take_port();
 
 private:
     detail::handle<obhut_message, &obhut_message_free> handle_;
@@ -1273,16 +1384,19 @@ private:
 inline constexpr std::uint32_t linked = OBHUT_SPAWN_LINKED;
 inline constexpr std::uint32_t monitored = OBHUT_SPAWN_MONITORED;
 
-/// A mailbox of the program, with a pid. It may outlive its runtime: it then throws OBHUT_CLOSED.
+/// A mailbox of the program, with a pid, or the process of an entry that the program runs. It may outlive its runtime: it
+/// then throws OBHUT_CLOSED. Its destructor ends it normally, if it has not ended.
 class port {
 public:
-    /// Between start and stop of the runtime.
+    /// Before the stop of the runtime.
     explicit port(const runtime &of)
     {
         obhut_port *made = nullptr;
         detail::call(&obhut_port_create, of.native(), &made);
         handle_.reset(made);
     }
+    /// Takes a handle of obhut.h over.
+    explicit port(obhut_port *taken) noexcept : handle_(taken) {}
     obhut_port *native() const noexcept { return handle_.get(); }
     obhut::pid pid() const noexcept { return obhut::pid(obhut_port_pid(native())); }
 
@@ -1300,6 +1414,17 @@ public:
     {
         const payload encoded = payload::of(value);
         detail::call(&obhut_port_send, native(), to.native(), detail::c_string(topic).get(), encoded.data(), encoded.size_bytes());
+    }
+    /// Sends a request: exactly one OBHUT_MESSAGE_REPLY will be received for it, whose request() is the number that this
+    /// answers. `limit`: more than 0.
+    template <class Type>
+    std::uint64_t request(obhut::pid to, std::string_view topic, const Type &value, timeout limit = forever)
+    {
+        const payload encoded = payload::of(value);
+        std::uint64_t number = 0;
+        detail::call(&obhut_port_request, native(), to.native(), detail::c_string(topic).get(), encoded.data(), encoded.size_bytes(),
+                     limit.native(), &number);
+        return number;
     }
     void monitor(obhut::pid who) { detail::call(&obhut_port_monitor, native(), who.native()); }
     void unmonitor(obhut::pid who) { detail::call(&obhut_port_unmonitor, native(), who.native()); }
@@ -1331,14 +1456,84 @@ public:
     /// Ends one wait, the present or the next. May be called in a signal handler, while the port lives.
     void wake() { detail::check(obhut_port_wake(native())); }
 
+    /// Tells the supervisor that the process is ready.
+    void ready() { detail::call(&obhut_port_ready, native()); }
+    /// What the end of a linked process does: OBHUT_TRAP_LINKS_….
+    void trap_links(std::int32_t choice) { detail::call(&obhut_port_trap_links, native(), choice); }
+    /// Ends it normally with a value, nil by default, which those who watch it get; it then throws OBHUT_CLOSED.
+    void end() { end(nullptr); }
+    template <class Type>
+    void end(const Type &value)
+    {
+        const payload encoded = payload::of(value);
+        detail::call(&obhut_port_end, native(), encoded.data(), encoded.size_bytes());
+    }
+    /// Ends it abnormally with an error: a text, or a payload that is a string or an error object. `traceback`, if not "",
+    /// goes to the log.
+    void fail(std::string_view text, std::string_view traceback = {})
+    {
+        detail::call(&obhut_port_fail, native(), detail::c_string(text).get(), detail::c_string(traceback).get_or_null());
+    }
+    void fail(const payload &error, std::string_view traceback = {})
+    {
+        detail::call(&obhut_port_fail_object, native(), error.data(), error.size_bytes(), detail::c_string(traceback).get_or_null());
+    }
+
 private:
+    friend class runtime;
     detail::handle<obhut_port, &obhut_port_free> handle_;
 };
+
+template <class Type>
+message runtime::request(pid to, std::string_view topic, const Type &value, timeout limit)
+{
+    const payload encoded = payload::of(value);
+    obhut_message *reply = nullptr;
+    detail::call(&obhut_request, native(), to.native(), detail::c_string(topic).get(), encoded.data(), encoded.size_bytes(),
+                 limit.native(), &reply);
+    return message(reply);
+}
+
+inline void runtime::define(std::string_view entry, const port &acceptor)
+{
+    detail::call(&obhut_runtime_define, native(), detail::c_string(entry).get(), acceptor.native());
+}
+
+inline void runtime::define(std::string_view entry, std::function<void(port &self, view arguments)> body)
+{
+    using function = decltype(body);
+    const detail::c_string id(entry); // may throw, so before `new`
+    if (!body) throw error(OBHUT_INVALID_ARGUMENT, "a process needs a function that runs it");
+    const auto called = [](void *user, obhut_port *borrowed, const void *arguments, std::size_t length) noexcept {
+        port self(borrowed);
+        obhut_status told = OBHUT_OK;
+        try {
+            (*static_cast<function *>(user))(self, view(arguments, length));
+        } catch (const std::exception &thrown) {
+            told = *thrown.what() ? obhut_port_fail(borrowed, thrown.what(), nullptr, nullptr) : OBHUT_INVALID_ARGUMENT;
+        } catch (...) {
+            told = OBHUT_INVALID_ARGUMENT;
+        }
+        // A text that the library refuses, such as one that is not UTF-8, must not make it a normal end.
+        if (told == OBHUT_INVALID_ARGUMENT) (void)obhut_port_fail(borrowed, "an exception without a text", nullptr, nullptr);
+        (void)self.handle_.release(); // the library's
+    };
+    detail::call(&obhut_runtime_define_function, native(), id.get(), static_cast<obhut_process_function>(called),
+                 static_cast<void *>(new function(std::move(body))), &detail::discard<function>);
+}
+
+inline port message::take_port()
+{
+    obhut_port *taken = nullptr;
+    detail::call(&obhut_message_take_port, native(), &taken);
+    return port(taken);
+}
 
 static_assert(std::is_nothrow_move_constructible_v<runtime> && std::is_nothrow_move_assignable_v<runtime> &&
               std::is_nothrow_move_constructible_v<port> && std::is_nothrow_move_assignable_v<port> &&
               std::is_nothrow_move_constructible_v<message> && std::is_nothrow_move_assignable_v<message> &&
               std::is_nothrow_move_constructible_v<crash> && std::is_nothrow_move_assignable_v<crash> &&
+              std::is_nothrow_move_constructible_v<info> && std::is_nothrow_move_assignable_v<info> &&
               std::is_nothrow_move_constructible_v<config> && std::is_nothrow_move_assignable_v<config> &&
               std::is_nothrow_move_constructible_v<payload> && std::is_nothrow_copy_constructible_v<error>);
 

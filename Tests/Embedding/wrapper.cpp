@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <thread>
 #include <unordered_set>
 
@@ -228,7 +230,7 @@ static void processes()
 {
     obhut::runtime runtime;
     runtime.load_text(application);
-    EXPECT(thrown([&] { obhut::port early(runtime); }) == OBHUT_WRONG_STATE);
+    EXPECT(obhut::port(runtime).pid()); // before the start, too
     EXPECT(thrown([&] { runtime.supervisor(); }) == OBHUT_NOT_FOUND);
     runtime.start();
     EXPECT(thrown([&] { runtime.start(); }) == OBHUT_WRONG_STATE);
@@ -414,6 +416,163 @@ static void supervisors_and_crashes()
     EXPECT(held::alive == 0);
 }
 
+static void names_and_requests()
+{
+    obhut::runtime runtime;
+    runtime.load_text(application);
+    runtime.start();
+    obhut::port asks(runtime), answers(runtime);
+    runtime.register_name("answers", answers.pid());
+    EXPECT(runtime.resolve("answers") == answers.pid());
+    EXPECT(thrown([&] { runtime.register_name("answers", asks.pid()); }) == OBHUT_WRONG_STATE);
+
+    const std::uint64_t first = asks.request(answers.pid(), "double", 21), second = asks.request(answers.pid(), "double", "x", 10s);
+    const std::uint64_t third = asks.request(answers.pid(), "double", nullptr, 10s), late = asks.request(answers.pid(), "double", 1, 1ms);
+    EXPECT(first != second);
+    obhut::message question = next(answers), odd = next(answers), worse = next(answers);
+    EXPECT(question.request() != 0 && question.from() == asks.pid() && question.status() == OBHUT_OK && !question.deadline());
+    question.reply(question.payload().get<int>() * 2);
+    odd.reply_error("no number");
+    worse.reply_error(obhut::payload::of("nothing at all"));
+    EXPECT(thrown([&] { question.reply(1); }) == OBHUT_WRONG_STATE);
+    for (int i = 0; i < 4; i++) {
+        const obhut::message reply = next(asks);
+        EXPECT(reply.kind() == OBHUT_MESSAGE_REPLY);
+        if (reply.request() == first) EXPECT(reply.result().ok && reply.result().value.get<int>() == 42);
+        else if (reply.request() == second) EXPECT(!reply.result().ok && reply.result().text == "no number");
+        else if (reply.request() == third) EXPECT(!reply.result().ok && reply.result().value.text() == "nothing at all");
+        else EXPECT(reply.request() == late && reply.status() == OBHUT_TIMEOUT && !reply.result().ok);
+    }
+    EXPECT(thrown([&] { asks.request(answers.pid(), "double", 1, 0s); }) == OBHUT_INVALID_ARGUMENT);
+    EXPECT(thrown([&] { asks.send(answers.pid(), "", 1); }) == OBHUT_INVALID_ARGUMENT);
+
+    next(answers); // the late one
+    std::thread server([&] {
+        obhut::message asked = next(answers);
+        asked.reply(asked.payload());
+    });
+    EXPECT(runtime.request(answers.pid(), "echo", obhut::list(1, "two")).result().value.to_json() == R"([1,"two"])");
+    server.join();
+    EXPECT(thrown([&] { runtime.request(answers.pid(), "echo", 1, 1ms); }) == OBHUT_TIMEOUT);
+    runtime.unregister_name("answers");
+    EXPECT(thrown([&] { runtime.unregister_name("answers"); }) == OBHUT_NOT_FOUND);
+    EXPECT(thrown([&] { runtime.resolve("answers"); }) == OBHUT_NOT_FOUND);
+}
+
+static void own_processes()
+{
+    {
+        obhut::runtime runtime;
+        obhut::port acceptor(runtime);
+        runtime.load_text(application);
+        runtime.define("app:accepted", acceptor);
+        runtime.define("app:run", [token = held()](obhut::port &self, obhut::view arguments) {
+            const std::string what = arguments[0].get<std::string>();
+            if (what == "throw") throw std::runtime_error("on purpose");
+            if (what == "odd") throw std::runtime_error("\xff");
+            if (what == "number") throw 1;
+            if (what == "value") self.end(std::map<std::string, int>{{"x", 1}});
+            if (what == "cancel") {
+                const obhut::message told = next(self);
+                const auto now = std::chrono::steady_clock::now();
+                EXPECT(told.kind() == OBHUT_MESSAGE_CANCEL && told.deadline() && *told.deadline() > now - 10s && *told.deadline() <= now + 10s);
+                self.end("told to");
+            }
+            if (what == "forced") while (self.receive()) {}
+        });
+        EXPECT(thrown([&] { runtime.define("app:none", std::function<void(obhut::port &, obhut::view)>()); }) == OBHUT_INVALID_ARGUMENT);
+        EXPECT(thrown([&] { runtime.define("no entry", acceptor); }) == OBHUT_INVALID_ARGUMENT);
+        EXPECT(held::alive == 1);
+        runtime.start();
+
+        obhut::port port(runtime);
+        const auto ended = [&](const char *how) {
+            port.spawn("app:run", obhut::list(how), obhut::monitored);
+            return next(port);
+        };
+        EXPECT(ended("return").result().ok && ended("value").result().value["x"].get<int>() == 1);
+        EXPECT(ended("throw").result().text == "on purpose");
+        EXPECT(ended("odd").result().text == "an exception without a text");
+        EXPECT(ended("number").result().text == "an exception without a text");
+        const obhut::pid cancelled = port.spawn("app:run", obhut::list("cancel"), obhut::monitored);
+        runtime.cancel(cancelled, 10s);
+        EXPECT(next(port).result().value.text() == "told to");
+        const obhut::pid forced = port.spawn("app:run", obhut::list("forced"), obhut::monitored);
+        runtime.terminate(forced);
+        EXPECT(!next(port).result().ok);
+
+        const obhut::pid taken = port.spawn("app:accepted", obhut::list(7), obhut::monitored);
+        obhut::message start = next(acceptor);
+        EXPECT(start.kind() == OBHUT_MESSAGE_START && start.from() == taken && start.topic() == "app:accepted");
+        EXPECT(start.payload()[0].get<int>() == 7);
+        obhut::port self = start.take_port();
+        EXPECT(self.pid() == taken && thrown([&] { start.take_port(); }) == OBHUT_WRONG_STATE);
+        self.ready();
+        self.trap_links(OBHUT_TRAP_LINKS_ALL);
+        EXPECT(thrown([&] { self.trap_links(99); }) == OBHUT_INVALID_ARGUMENT);
+        self.send(port.pid(), "hello", self.pid());
+        EXPECT(next(port).payload().get<obhut::pid>() == taken);
+        self.fail("broken", "where it was");
+        EXPECT(next(port).result().text == "broken" && thrown([&] { self.end(); }) == OBHUT_CLOSED);
+
+        port.spawn("app:accepted", {}, obhut::monitored);
+        next(acceptor).take_port().fail(obhut::payload::of("an object"));
+        EXPECT(next(port).result().value.text() == "an object");
+        port.spawn("app:accepted", {}, obhut::monitored);
+        next(acceptor).take_port().end();
+        const obhut::message normal = next(port);
+        EXPECT(normal.result().ok && normal.result().value.is_nil());
+        port.spawn("app:accepted", {}, obhut::monitored);
+        next(acceptor); // freed, and the port not taken
+        EXPECT(!next(port).result().ok);
+        runtime.stop();
+    }
+    // The thread of the process that was ended by force may let go of the function last.
+    while (held::alive != 0) std::this_thread::yield();
+}
+
+static void inspection()
+{
+    obhut::runtime runtime;
+    runtime.load_text(application);
+    runtime.start();
+    obhut::port port(runtime);
+    const obhut::pid echo = port.spawn("app:echo", obhut::list("hello"));
+    runtime.register_name("echo", echo);
+    const std::vector<obhut::pid> pids = runtime.pids();
+    EXPECT((std::unordered_set<obhut::pid>(pids.begin(), pids.end()).count(echo) == 1 && pids.size() >= 2));
+    const obhut::info one = runtime.info(echo);
+    EXPECT(one.size() == 1 && one.text(0, OBHUT_INFO_ENTRY) == "app:echo" && one.text(0, OBHUT_INFO_NAMES) == R"(["echo"])");
+    EXPECT(obhut::pid(static_cast<obhut_pid>(one.number(0, OBHUT_INFO_PID))) == echo);
+    EXPECT(one.number(0, OBHUT_INFO_WORKERS) == -1 && one.text(1, OBHUT_INFO_ENTRY).empty());
+    EXPECT(runtime.info().size() >= 2);
+    const obhut::info hosts = runtime.info(OBHUT_INFO_OF_HOSTS);
+    EXPECT(hosts.size() == 1 && hosts.text(0, OBHUT_INFO_ENTRY) == "app:host" && hosts.number(0, OBHUT_INFO_WORKERS) == 2);
+    EXPECT(runtime.info(OBHUT_INFO_OF_ENTRIES).size() == 3);
+    EXPECT(thrown([&] { runtime.info(99); }) == OBHUT_INVALID_ARGUMENT);
+    EXPECT(thrown([&] { runtime.info(obhut::pid()); }) == OBHUT_NOT_FOUND);
+}
+
+/// In the child of a fork the parent's handles throw, and to free them does nothing.
+static void forked()
+{
+    obhut::runtime runtime;
+    runtime.load_text(application);
+    runtime.start();
+    std::optional<obhut::port> port(runtime);
+    const pid_t child = fork();
+    if (child == 0) {
+        bool well = thrown([&] { runtime.stop(); }) == OBHUT_FORKED && thrown([&] { port->receive(); }) == OBHUT_FORKED;
+        port.reset();
+        well = well && thrown([&] { runtime.counters(); }) == OBHUT_FORKED;
+        _exit(well ? 0 : 1);
+    }
+    int status = -1;
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    runtime.send(port->pid(), "still", true);
+    EXPECT(next(*port).topic() == "still");
+}
+
 static void faults()
 {
     obhut::runtime runtime;
@@ -440,12 +599,17 @@ int main()
 {
     EXPECT(obhut::version() == OBHUT_VERSION_STRING && obhut::abi_version() == OBHUT_ABI_VERSION);
     EXPECT(obhut::build_info().find(OBHUT_VERSION_STRING) != std::string_view::npos);
+    EXPECT(obhut::has_feature("requests") && !obhut::has_feature("nothing") && !obhut::has_feature(std::string_view("lua\0", 4)));
     payloads();
     hostile_bytes();
     times();
     processes();
     callbacks();
     supervisors_and_crashes();
+    names_and_requests();
+    own_processes();
+    inspection();
+    forked();
     faults();
     return failures == 0 ? 0 : 1;
 }
