@@ -15,6 +15,33 @@ from harness import Bench, Figure, Options, erlang, obhut_exec, reported
 
 HERE = Path(__file__).resolve().parent
 PERCENTILES = (("p50", "p50", 50.0), ("p99", "p99", 99.0), ("p999", "p99.9", 99.9))
+# Of a series of samples in nanoseconds.
+UNITS = {"ms": 1e-6, "µs": 1e-3}
+
+
+def figures(name: str, what: str, series: str, unit: str) -> list[Figure]:
+    return [Figure(f"T14.{name}.{key}", f"{what}, {shown}", unit, ("ours", series), reported(), ("erlang", series),
+                   percentile=percent, scale=UNITS[unit])
+            for key, shown, percent in PERCENTILES]
+
+
+def kills_among(spinners: int, kills: int, host: str, schedulers: int, title: str, shown: list[Figure],
+                most_rounds: int | None = None) -> Bench:
+    return Bench(
+        id="T14", title=f"{kills} kills {title}", figures=shown, most_rounds=most_rounds,
+        sides={
+            "ours": lambda: obhut_exec(HERE, "latency:kill", spinners, kills, host=host),
+            "erlang": lambda: erlang("latency", "kill", spinners, kills, flags=("+S", str(schedulers))),
+        })
+
+
+def restarts_by(supervisor: str, peer: str, restarts: int, title: str, shown: list[Figure]) -> Bench:
+    return Bench(
+        id="T14", title=f"{restarts:,} restarts {title}", figures=shown,
+        sides={
+            "ours": lambda: obhut_exec(HERE, "latency:restart", restarts, f"latency:{supervisor}", host="latency:all"),
+            "erlang": lambda: erlang("latency", peer, restarts),
+        })
 
 
 def benches(options: Options) -> list[Bench]:
@@ -22,50 +49,18 @@ def benches(options: Options) -> list[Bench]:
     restarts = options.count(1_000)
     spinners = options.count(1_000)
     return [
-        Bench(
-            id="T14",
-            title=f"{kills} kills among {spinners:,} that compute",
-            sides={
-                "ours": lambda: obhut_exec(HERE, "latency:kill", spinners, kills, host="latency:one"),
-                "erlang": lambda: erlang("latency", "kill", spinners, kills, flags=("+S", "1")),
-            },
+        kills_among(
+            spinners, kills, "latency:one", 1, f"among {spinners:,} that compute",
+            figures("kill", f"kill of one of {spinners:,} spinners on one worker to its EXIT", "kills", "ms"),
             # Until each of the bystanders has computed for a slice of time, nobody else runs: that takes most of a round.
-            most_rounds=None if options.full else 2,
-            figures=[Figure(f"T14.kill.{key}", f"kill of one of {spinners:,} spinners on one worker to its EXIT, {name}",
-                            "ms", ("ours", "kills"), reported(), ("erlang", "kills"), percentile=percent, scale=1e-6)
-                     for key, name, percent in PERCENTILES],
-        ),
-        Bench(
-            id="T14",
-            title=f"{kills} kills of one that runs on another worker",
-            sides={
-                "ours": lambda: obhut_exec(HERE, "latency:kill", 0, kills, host="latency:all"),
-                "erlang": lambda: erlang("latency", "kill", 0, kills, flags=("+S", "2")),
-            },
-            figures=[Figure(f"T14.running.{key}", f"kill of a spinner that runs on another worker to its EXIT, {name}",
-                            "ms", ("ours", "kills"), reported(), ("erlang", "kills"), percentile=percent, scale=1e-6)
-                     for key, name, percent in PERCENTILES],
-        ),
-        Bench(
-            id="T14",
-            title=f"{restarts:,} restarts",
-            sides={
-                "ours": lambda: obhut_exec(HERE, "latency:restart", restarts, host="latency:all"),
-                "erlang": lambda: erlang("latency", "restart", restarts),
-            },
-            figures=[Figure(f"T14.restart.{key}", f"crash of a worker until its successor runs, {name}", "µs",
-                            ("ours", "restarts"), reported(), ("erlang", "restarts"), percentile=percent, scale=1e-3)
-                     for key, name, percent in PERCENTILES],
-        ),
-        Bench(
-            id="T14",
-            title=f"{restarts:,} restarts by a declared supervisor",
-            sides={
-                "ours": lambda: obhut_exec(HERE, "latency:declared", restarts, host="latency:all"),
-                "erlang": lambda: erlang("latency", "declared", restarts),
-            },
-            figures=[Figure(f"T14.declared.{key}", f"crash of a declared child until its successor runs, {name}", "µs",
-                            ("ours", "restarts"), reported(), ("erlang", "restarts"), percentile=percent, scale=1e-3)
-                     for key, name, percent in PERCENTILES],
-        ),
+            most_rounds=None if options.full else 2),
+        kills_among(
+            0, kills, "latency:all", 2, "of one that runs on another worker",
+            figures("running", "kill of a spinner that runs on another worker to its EXIT", "kills", "ms")),
+        restarts_by(
+            "supervisor", "restart", restarts, "by a supervisor written by hand",
+            figures("restart", "crash of a worker until its successor runs", "restarts", "µs")),
+        restarts_by(
+            "pool", "declared", restarts, "by a declared supervisor",
+            figures("declared", "crash of a declared child until its successor runs", "restarts", "µs")),
     ]

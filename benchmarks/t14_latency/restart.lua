@@ -1,27 +1,30 @@
 local time = require("time")
 
-local function worker(observer)
-    process.send(observer, "running", time.now():unix_nano())
+local function worker()
+    process.send("observer", "running", time.now():unix_nano())
     process.inbox():receive()
     -- From here until the successor's first line.
-    process.send(observer, "crashing", time.now():unix_nano())
+    process.send("observer", "crashing", time.now():unix_nano())
     error("crash", 0)
 end
 
-local function supervisor(observer)
+-- Written by hand; the declared one is `pool`.
+local function supervisor()
     process.set_options({ trap_links = true })
     local events = process.events()
     while true do
-        assert(process.spawn_linked("latency:worker", "latency:all", observer))
+        assert(process.spawn_linked("latency:worker", "latency:all"))
         local event = events:receive()
         if event.kind == process.event.CANCEL then return end
         assert(event.kind == process.event.LINK_DOWN)
     end
 end
 
-local function restart(restarts)
-    local inbox, me = process.inbox(), process.pid()
-    local above = assert(process.spawn("latency:supervisor", "latency:all", me))
+-- The crashes of the worker of a supervisor, which is an entry.
+local function restart(restarts, supervised_by)
+    local inbox = process.inbox()
+    process.registry.register("observer")
+    local above = assert(process.spawn(supervised_by, "latency:all"))
     local running = inbox:receive()
     local samples = {}
     for number = 1, restarts do
@@ -32,8 +35,8 @@ local function restart(restarts)
         assert(running:topic() == "running")
         samples[number] = running:payload():data() - crashing:payload():data()
     end
-    process.terminate(running:from())
     process.terminate(above)
+    process.terminate(running:from())
     return { restarts = samples }
 end
 
