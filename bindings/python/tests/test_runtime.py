@@ -256,7 +256,7 @@ def test_a_forked_child_is_told_and_can_start_anew() -> None:
 
 @pytest.mark.parametrize("wait", [
     "port.receive()", "port.receive(3600)", "next(iter(port))", 'runtime.call("t:spins")', "asyncio.run(in_asyncio())",
-    'runtime.request(runtime.spawn("t:waits"), "t", timeout=None)', "runtime.request(port.pid, 't', timeout=3600)",
+    'runtime.request(runtime.spawn("t:spins"), "t", timeout=None)', "runtime.request(port.pid, 't', timeout=3600)",
     "asyncio.run(obhut.aio.request(runtime, port.pid, 't', timeout=None))", "asyncio.run(obhut.aio.call(runtime, 't:spins'))",
     "for event in port: pass", "select.select([port], [], [])", "runtime.process('t:p')(waits), runtime.call('t:p')",
     "runtime.process('t:p')(awaits), runtime.call('t:p')",
@@ -278,13 +278,15 @@ def test_control_c_ends_every_wait(wait: str) -> None:
                     await port.receive()
             with runtime.port() as port:
                 other = threading.Event()
-                threading.Thread(target=lambda: (other.wait(), print("the other thread ran", flush=True))).start()
+                thread = threading.Thread(target=lambda: (other.wait(), print("the other thread ran", flush=True)), daemon=True)
+                thread.start()
                 try:
                     print("waiting", flush=True)
                     {wait}
                 except KeyboardInterrupt:
                     print("interrupted", flush=True)
                 other.set()
+                thread.join()
         """)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
