@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
 import obhut
 from conftest import HOST, application
-from obhut import aio
+from obhut import _functions, _tasks, aio
 
 PROGRAMS = {
     "spawns": """
@@ -628,8 +630,6 @@ def test_a_loop_that_computes_is_interrupted() -> None:
 
 
 def test_what_cannot_be_interrupted_is_left_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    from obhut import _functions
-
     monkeypatch.setattr(_functions, "_GRACE", 0.01)
     monkeypatch.setattr(_functions, "_LEAVING", 0.01)
     begun, release = threading.Event(), threading.Event()
@@ -650,6 +650,68 @@ def test_what_cannot_be_interrupted_is_left_with_a_warning(monkeypatch: pytest.M
     for thread in threading.enumerate():
         if thread.name == "obhut app.py:stuck":
             thread.join(60)
+
+
+def interrupted_at(line: int, call: Callable[[], object]) -> bool:
+    """Raises KeyboardInterrupt at the n-th line of this package that a call comes to in this thread. False: it came to fewer."""
+    left = line
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if "/obhut/" not in frame.f_code.co_filename or frame.f_code.co_name == "__del__":
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    return left <= 0
+
+
+def test_an_interrupt_at_any_line_of_the_end_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_functions, "_GRACE", 0.05)
+    monkeypatch.setattr(_tasks, "_GRACE", 0.05)
+    before = set(threading.enumerate())
+    line, reached = 0, True
+    while reached:
+        line += 1
+        runtime = obhut.Runtime()
+        runtime.process("app.py:thread")(doubles)
+        runtime.process("app.py:task")(doubles_in_a_task)
+        runtime.start()
+        for entry in ("app.py:thread", "app.py:task"):
+            assert runtime.request(runtime.spawn(entry), "double", 1) == 2
+        reached = interrupted_at(line, runtime.close)
+        runtime.close()
+        assert runtime.closed
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+        assert set(threading.enumerate()) <= before
+    assert line > 50
+
+
+def test_an_interrupt_at_any_line_of_a_request_leaves_nothing(runtime: obhut.Runtime) -> None:
+    runtime.process("app.py:doubles")(doubles)
+    pid = runtime.spawn("app.py:doubles")
+    line, reached = 0, True
+    while reached:
+        line += 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # a port that nobody was given yet
+            reached = interrupted_at(line, lambda: runtime.request(pid, "double", 2))
+            gc.collect()
+    assert line > 50
+    assert runtime.request(pid, "double", 3) == 6
+    assert [each.entry for each in runtime.processes() if each.entry] == ["app.py:doubles"]
 
 
 def test_closing_before_the_start() -> None:

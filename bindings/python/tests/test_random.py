@@ -91,8 +91,8 @@ class Program:
             lambda: runtime.request(dest, "r", value, timeout=0.005),
             lambda: port.start_request(dest, "r", value, timeout=[None, 0, 0.001][first % 3]),
             lambda: self.received(port),
-            lambda: [each.reply(value) for each in self.messages[:1]],  # type: ignore[func-returns-value]
-            lambda: [each.reply_error(value) for each in self.messages[-1:]],  # type: ignore
+            lambda: [each.reply(value) for each in self.messages[:1]],
+            lambda: [each.reply_error(value) for each in self.messages[-1:]],  # type: ignore[arg-type]
             lambda: runtime.register(NAMES[second % len(NAMES)], pid),
             lambda: runtime.unregister(NAMES[second % len(NAMES)]),
             lambda: runtime.whereis(NAMES[second % len(NAMES)]),

@@ -96,9 +96,8 @@ class Threads:
             for event in self._port:
                 if isinstance(event, Start):
                     self._begin(event)
-        except Exception:  # noqa: BLE001
+        finally:
             self._port.close()  # spawns are refused from now on
-            raise
 
     def _begin(self, start: Start) -> None:
         definition = self._definitions[start.entry]

@@ -59,27 +59,31 @@ class Message:
         over."""
         return self._request is not None
 
-    def reply(self, value: Any = None) -> None:
-        """Replies to a request, once. One that does not wait any more takes no notice.
+    def reply(self, value: Any = None) -> bool:
+        """Replies to a request, once. False: who asked has ended; one that does not wait any more takes no notice. Neither is
+        an error of who answers.
 
         Raises:
             WrongState: it is no request, or was answered.
-            NotFound: who asked has ended.
             TypeError: the value cannot be sent; the request can still be answered.
         """
         data = encode(value)
-        self._answer(c.obhut_message_reply, data, len(data))
+        return self._answer(c.obhut_message_reply, data, len(data))
 
-    def reply_error(self, error: str | ErrorValue) -> None:
-        """Replies to a request with an error, in Lua `nil, error`. Raises as `reply`."""
+    def reply_error(self, error: str | ErrorValue) -> bool:
+        """Replies to a request with an error, in Lua `nil, error`. Gives and raises as `reply`."""
         data = encode(error)
-        self._answer(c.obhut_message_reply_error_object, data, len(data))
+        return self._answer(c.obhut_message_reply_error_object, data, len(data))
 
-    def _answer(self, function: Any, *arguments: Any) -> None:
+    def _answer(self, function: Any, *arguments: Any) -> bool:
         if self._request is None:
             raise WrongState("this message is no request", b.OBHUT_WRONG_STATE)
-        if not self._request.use(function, *arguments):
-            raise WrongState("this request was answered", b.OBHUT_WRONG_STATE)
+        try:
+            if self._request.use(function, *arguments):
+                return True
+        except NotFound:
+            return False
+        raise WrongState("this request was answered", b.OBHUT_WRONG_STATE)
 
 
 @dataclass(frozen=True)

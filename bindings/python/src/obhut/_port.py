@@ -55,18 +55,21 @@ class Port:
         with self._changed:
             if self._handle is None or self._closing:
                 return
-            self._closing = True
             if self._runtime._forked:
                 self._handle = None
                 return
-            # Its descriptor goes to another port then: nobody should still be waiting for it. A wake-up ends one wait, and
-            # whoever it ends says so; but a thread that a signal's handler has thrown out may not have, so not for ever.
-            deadline = time.monotonic() + _LEAVING
-            while self._waiting - {threading.get_ident()} and time.monotonic() < deadline:
-                c.obhut_port_wake(self._handle)
-                self._changed.wait(_LEAVING)
-            handle, self._handle = self._handle, None
-        c.obhut_port_free(handle)
+            try:
+                self._closing = True
+                # Its descriptor goes to another port then: nobody should still be waiting for it. A wake-up ends one wait,
+                # and whoever it ends says so; but a thread that a signal's handler has thrown out may not have, so not for
+                # ever.
+                deadline = time.monotonic() + _LEAVING
+                while self._waiting - {threading.get_ident()} and time.monotonic() < deadline:
+                    c.obhut_port_wake(self._handle)
+                    self._changed.wait(_LEAVING)
+            finally:  # an interrupt, too, leaves it closed
+                handle, self._handle = self._handle, None
+                c.obhut_port_free(handle)
 
     def __enter__(self) -> Port:
         return self
@@ -77,12 +80,14 @@ class Port:
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None and not self._runtime._forked:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            c.obhut_port_free(self._handle)
-            self._handle = None
+            try:
+                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            finally:
+                c.obhut_port_free(self._handle)
+                self._handle = None
 
     def __repr__(self) -> str:
-        return f"<obhut.Port {'closed' if self._handle is None else self.pid}>"
+        return f"<obhut.Port {'closed' if self.closed else self.pid}>"
 
     @property
     def closed(self) -> bool:
@@ -102,7 +107,9 @@ class Port:
         checked(function, self._using(), *arguments)
 
     def _value_of(self, dest: Dest) -> int:
-        self._using()
+        if isinstance(dest, Pid):
+            return dest.value
+        self._using()  # before it is told that nobody has the name
         return self._runtime._value_of(dest)
 
     def _failure(self, status: int, error: int | None) -> BaseException:

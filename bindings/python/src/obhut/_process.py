@@ -48,7 +48,7 @@ class Process(Port):
         self._own(start.take())
 
     def __repr__(self) -> str:
-        return f"<obhut.Process {self.entry} {'ended' if self._handle is None else self.pid}>"
+        return f"<obhut.Process {self.entry} {'ended' if self.closed else self.pid}>"
 
     def _checked(self, function: Any, *arguments: Any) -> None:
         handle = self._using()

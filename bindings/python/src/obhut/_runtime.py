@@ -220,6 +220,10 @@ class Runtime:
         try:
             if self._state == "started" and not self._forked:
                 self.stop()
+        except BaseException:
+            # Interrupted, perhaps before it began.
+            c.obhut_runtime_stop(self._handle, 0, None)
+            raise
         finally:
             try:
                 if not self._forked:
