@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +38,7 @@ def runtime() -> Iterator[obhut.Runtime]:
         runtime.load_text(application(PROGRAMS))
         runtime.start()
         yield runtime
+        runtime.stop(0)  # what only waits would take its five seconds
 
 
 def test_names(runtime: obhut.Runtime) -> None:
@@ -182,7 +184,9 @@ def test_inspection(runtime: obhut.Runtime) -> None:
         port.monitor(pid)
         port.link(pid)
         port.start_request(pid, "echo")
-        port.receive(60)  # by now it has seen both
+        port.receive(60)  # it has seen both, and its figures show it when it waits again
+        while (runtime.info(pid).links, runtime.info(pid).monitors) != (1, 1):
+            time.sleep(0.001)
         runtime.send(port.pid, "unread", "x")
         found = {each.pid: each for each in runtime.processes()}
         assert found[pid].entry == "t:server"
