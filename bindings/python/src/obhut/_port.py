@@ -19,6 +19,9 @@ from ._payload import Pid, encode
 from ._runtime import Dest, Runtime, _optional
 from ._time import Seconds, nanoseconds
 
+# Milliseconds of one poll on the main thread: a signal that comes between Python's last look at its flags and the system
+# call does not end that, so its handler would wait as long.
+_SIGNALS = 200
 _LEAVING = 5.0  # seconds that those who wait have to leave a port that is closed
 
 
@@ -236,7 +239,10 @@ class Port:
                 waiter = select.poll()
                 waiter.register(self._fd, select.POLLIN)
                 # Rounded up, so that a wait does not become many short ones at its end.
-                waiter.poll(None if left is None else min(int(left * 1000) + 1, 2**31 - 1))
+                limits = [] if left is None else [min(int(left * 1000) + 1, 2**31 - 1)]
+                if threading.current_thread() is threading.main_thread():
+                    limits.append(_SIGNALS)
+                waiter.poll(min(limits, default=None))
         finally:
             with self._changed:
                 self._waiting.discard(me)

@@ -206,7 +206,8 @@ class Runtime:
         thread = threading.Thread(target=c.obhut_runtime_stop, args=(handle, limit, None), name="obhut-stop")
         thread.start()
         try:
-            thread.join()
+            while thread.is_alive():
+                thread.join(0.2)  # see _port._SIGNALS
         except BaseException:
             c.obhut_runtime_stop(handle, 0, None)
             raise
