@@ -209,3 +209,29 @@ def test_an_interrupt_at_any_line_leaves_a_port_that_can_be_closed(started: obhu
         if left > 0:  # the wait was over before that line
             break
     assert line > 10
+
+
+def test_a_signal_that_comes_just_before_the_poll_is_seen(port: obhut.Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = select.poll
+
+    class Deaf:
+        """As if the signal had come after Python's last look at it: the poll is not ended by it."""
+
+        def __init__(self) -> None:
+            self.poll_object = real()
+            self.register = self.poll_object.register
+
+        def poll(self, timeout: int | None) -> object:
+            assert timeout is not None, "this would be for ever"
+            polled.append(timeout)
+            if len(polled) == 3:
+                raise KeyboardInterrupt
+            return self.poll_object.poll(0)
+
+    polled: list[int] = []
+    monkeypatch.setattr(select, "poll", Deaf)
+    with pytest.raises(KeyboardInterrupt):
+        port.receive()
+    with pytest.raises(obhut.Timeout):
+        port.receive(0.01)
+    assert max(polled) <= 200

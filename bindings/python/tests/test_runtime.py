@@ -72,6 +72,9 @@ def test_states_are_kept(started: obhut.Runtime) -> None:
         other.stop()
         with pytest.raises(obhut.WrongState):
             other.port()
+    with obhut.Runtime() as other, pytest.raises(obhut.WrongState):
+        other.load_text(application())
+        other.spawn("t:returns")
 
 
 def test_closing_twice_and_using_after() -> None:
@@ -258,12 +261,20 @@ def test_a_forked_child_is_told_and_can_start_anew() -> None:
 
 @pytest.mark.parametrize("wait", [
     "port.receive()", "port.receive(3600)", "next(iter(port))", 'runtime.call("t:spins")', "asyncio.run(in_asyncio())",
+    'runtime.request(runtime.spawn("t:spins"), "t", timeout=None)', "runtime.request(port.pid, 't', timeout=3600)",
+    "asyncio.run(obhut.aio.request(runtime, port.pid, 't', timeout=None))", "asyncio.run(obhut.aio.call(runtime, 't:spins'))",
+    "for event in port: pass", "select.select([port], [], [])", "runtime.process('t:p')(waits), runtime.call('t:p')",
+    "runtime.process('t:p')(awaits), runtime.call('t:p')",
 ])
 def test_control_c_ends_every_wait(wait: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(f"""
         import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import asyncio, threading, obhut
+        import asyncio, select, threading, obhut
         from conftest import application
+        def waits(process):
+            process.receive()
+        async def awaits(process):
+            await asyncio.Event().wait()
         with obhut.Runtime() as runtime:
             runtime.load_text(application())
             runtime.start()
@@ -272,13 +283,15 @@ def test_control_c_ends_every_wait(wait: str) -> None:
                     await port.receive()
             with runtime.port() as port:
                 other = threading.Event()
-                threading.Thread(target=lambda: (other.wait(), print("the other thread ran", flush=True))).start()
+                thread = threading.Thread(target=lambda: (other.wait(), print("the other thread ran", flush=True)), daemon=True)
+                thread.start()
                 try:
                     print("waiting", flush=True)
                     {wait}
                 except KeyboardInterrupt:
                     print("interrupted", flush=True)
                 other.set()
+                thread.join()
         """)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"

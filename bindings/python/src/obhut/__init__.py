@@ -22,17 +22,22 @@ from ._errors import (
     Malformed,
     NotFound,
     ObhutError,
+    ProcessError,
     ProcessFailed,
+    RequestFailed,
     SystemFailure,
+    Terminated,
     Timeout,
     WrongState,
     text_of as _text_of,
 )
 from ._crash import Crash
 from ._library import LibraryNotFound, c as _c, get_include, get_library_path
-from ._messages import Cancel, Event, Exit, LinkDown, Message
+from ._info import EntryInfo, HostInfo, ProcessInfo
+from ._messages import Cancel, Event, Exit, LinkDown, Message, Reply
 from ._payload import ErrorValue, Pid
 from ._port import Port
+from ._process import Process
 from ._runtime import Counters, Runtime
 from ._supervisor import Child, Count, Supervisor
 
@@ -45,12 +50,14 @@ __all__ = [
     "Count",
     "Counters",
     "Crash",
+    "EntryInfo",
     "ErrorValue",
     "Event",
     "Exit",
     "Failed",
     "Forked",
     "Interrupted",
+    "HostInfo",
     "InvalidApplication",
     "InvalidArgument",
     "InvalidHandle",
@@ -63,10 +70,16 @@ __all__ = [
     "ObhutError",
     "Pid",
     "Port",
+    "Process",
+    "ProcessError",
     "ProcessFailed",
+    "ProcessInfo",
+    "Reply",
+    "RequestFailed",
     "Runtime",
     "Supervisor",
     "SystemFailure",
+    "Terminated",
     "Timeout",
     "WrongState",
     "aio",

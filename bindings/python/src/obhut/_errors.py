@@ -105,6 +105,41 @@ class ProcessFailed(Exception):
         self.hops = hops
 
 
+class RequestFailed(Exception):
+    """A request was answered by an error.
+
+    Attributes:
+        pid: who answered.
+        error: a text, or an error object of Lua's `errors` as an `ErrorValue`.
+    """
+
+    def __init__(self, text: str, pid: Pid | None, error: str | ErrorValue | Any) -> None:
+        super().__init__(text)
+        self.pid = pid
+        self.error = error
+
+
+class ProcessError(Exception):
+    """Raised by a Python function that runs as a process: it ends abnormally with exactly this error, where any other
+    exception gives its type and text.
+
+    Attributes:
+        error: a text or an `ErrorValue`.
+    """
+
+    def __init__(self, error: str | ErrorValue) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Terminated(BaseException):
+    """The process that calls was ended by force: it was terminated, or the deadline of its cancel is over, or a process
+    linked to it has failed, or the runtime has stopped. Everybody else knows already; let it pass, and clean up on the way.
+
+    As `asyncio.CancelledError` it is no `Exception`, so that what handles the errors of a process does not outlive it.
+    """
+
+
 _BY_STATUS: dict[int, type[ObhutError]] = {
     b.OBHUT_INVALID_HANDLE: InvalidHandle,
     b.OBHUT_INVALID_ARGUMENT: InvalidArgument,

@@ -19,6 +19,9 @@ from ._payload import Pid, encode
 from ._runtime import Dest, Runtime, _optional
 from ._time import Seconds, nanoseconds
 
+# Milliseconds of one poll on the main thread: a signal that comes between Python's last look at its flags and the system
+# call does not end that, so its handler would wait as long.
+_SIGNALS = 200
 _LEAVING = 5.0  # seconds that those who wait have to leave a port that is closed
 
 
@@ -32,13 +35,20 @@ class Port:
     def __init__(self, runtime: Runtime) -> None:
         """See `Runtime.port`."""
         handle = ctypes.c_void_p()
+        self._prepare(runtime)
+        checked(c.obhut_port_create, runtime._using(), ctypes.byref(handle))
+        assert handle.value is not None
+        self._own(handle.value)
+
+    def _prepare(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._handle: int | None = None
         self._waiting: set[int] = set()  # threads that wait; guarded by _changed
         self._changed = threading.Condition()
         self._closing = False
-        checked(c.obhut_port_create, runtime._using(), ctypes.byref(handle))
-        self._handle = handle.value
+
+    def _own(self, handle: int) -> None:
+        self._handle = handle
         self._fd = c.obhut_port_fd(handle)
 
     # ------------------------------------------------------------------ life
@@ -48,18 +58,21 @@ class Port:
         with self._changed:
             if self._handle is None or self._closing:
                 return
-            self._closing = True
             if self._runtime._forked:
                 self._handle = None
                 return
-            # Its descriptor goes to another port then: nobody should still be waiting for it. A wake-up ends one wait, and
-            # whoever it ends says so; but a thread that a signal's handler has thrown out may not have, so not for ever.
-            deadline = time.monotonic() + _LEAVING
-            while self._waiting - {threading.get_ident()} and time.monotonic() < deadline:
-                c.obhut_port_wake(self._handle)
-                self._changed.wait(_LEAVING)
-            handle, self._handle = self._handle, None
-        c.obhut_port_free(handle)
+            try:
+                self._closing = True
+                # Its descriptor goes to another port then: nobody should still be waiting for it. A wake-up ends one wait,
+                # and whoever it ends says so; but a thread that a signal's handler has thrown out may not have, so not for
+                # ever.
+                deadline = time.monotonic() + _LEAVING
+                while self._waiting - {threading.get_ident()} and time.monotonic() < deadline:
+                    c.obhut_port_wake(self._handle)
+                    self._changed.wait(_LEAVING)
+            finally:  # an interrupt, too, leaves it closed
+                handle, self._handle = self._handle, None
+                c.obhut_port_free(handle)
 
     def __enter__(self) -> Port:
         return self
@@ -70,12 +83,14 @@ class Port:
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None and not self._runtime._forked:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            c.obhut_port_free(self._handle)
-            self._handle = None
+            try:
+                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            finally:
+                c.obhut_port_free(self._handle)
+                self._handle = None
 
     def __repr__(self) -> str:
-        return f"<obhut.Port {'closed' if self._handle is None else self.pid}>"
+        return f"<obhut.Port {'closed' if self.closed else self.pid}>"
 
     @property
     def closed(self) -> bool:
@@ -89,6 +104,20 @@ class Port:
         if handle is None or self._closing:
             raise Closed("the port is closed", b.OBHUT_CLOSED)
         return handle
+
+    def _checked(self, function: Any, *arguments: Any) -> None:
+        """Calls a function of the port whose last parameter is `obhut_error **`."""
+        checked(function, self._using(), *arguments)
+
+    def _value_of(self, dest: Dest) -> int:
+        if isinstance(dest, Pid):
+            return dest.value
+        self._using()  # before it is told that nobody has the name
+        return self._runtime._value_of(dest)
+
+    def _failure(self, status: int, error: int | None) -> BaseException:
+        """What is raised for a status of `obhut_port_receive`."""
+        return error_for(status, error)
 
     @property
     def runtime(self) -> Runtime:
@@ -126,14 +155,37 @@ class Port:
         flags = (b.OBHUT_SPAWN_MONITORED if monitored else 0) | (b.OBHUT_SPAWN_LINKED if linked else 0)
         pid = ctypes.c_uint64()
         data = encode(arguments)
-        checked(c.obhut_port_spawn, self._using(), entry.encode(), _optional(host), data, len(data), flags,
+        self._checked(c.obhut_port_spawn, entry.encode(), _optional(host), data, len(data), flags,
                 ctypes.byref(pid))
         return Pid(pid.value, self._runtime.text_of)
 
     def send(self, dest: Dest, topic: str, value: Any = None) -> None:
         """Sends a value; whoever gets it can answer to the port. Raises as `Runtime.send`."""
         data = encode(value)
-        checked(c.obhut_port_send, self._using(), self._runtime._value_of(dest), topic.encode(), data, len(data))
+        self._checked(c.obhut_port_send, self._value_of(dest), topic.encode(), data, len(data))
+
+    def start_request(self, dest: Dest, topic: str, value: Any = None, timeout: Seconds | None = None) -> int:
+        """Sends a request and does not wait: exactly one `Reply` with the number that this gives will be received, whatever
+        happens. `Runtime.request` waits.
+
+        Args:
+            dest: who is asked.
+            topic: under which.
+            value: what is asked.
+            timeout: after how many seconds the `Reply` says that there is none; None: never.
+
+        Raises:
+            NotFound: `dest` has ended already.
+        """
+        data = encode(value)
+        number = ctypes.c_uint64()
+        self._checked(c.obhut_port_request, self._value_of(dest), topic.encode(), data, len(data),
+                      nanoseconds(timeout), ctypes.byref(number))
+        return number.value
+
+    def register(self, name: str) -> None:
+        """Gives the port a name, as `Runtime.register`."""
+        self._runtime.register(name, self.pid)
 
     def monitor(self, dest: Dest) -> None:
         """The end of `dest` will be one `Exit`.
@@ -142,19 +194,19 @@ class Port:
             NotFound: it has ended already.
             WrongState: it is monitored already.
         """
-        checked(c.obhut_port_monitor, self._using(), self._runtime._value_of(dest))
+        self._checked(c.obhut_port_monitor, self._value_of(dest))
 
     def unmonitor(self, dest: Dest) -> None:
         """No `Exit` of `dest` will be received after this, not even one that has come already."""
-        checked(c.obhut_port_unmonitor, self._using(), self._runtime._value_of(dest))
+        self._checked(c.obhut_port_unmonitor, self._value_of(dest))
 
     def link(self, dest: Dest) -> None:
         """The failure of `dest` will be one `LinkDown`."""
-        checked(c.obhut_port_link, self._using(), self._runtime._value_of(dest))
+        self._checked(c.obhut_port_link, self._value_of(dest))
 
     def unlink(self, dest: Dest) -> None:
         """The end of `dest` has no effect on the port after this."""
-        checked(c.obhut_port_unlink, self._using(), self._runtime._value_of(dest))
+        self._checked(c.obhut_port_unlink, self._value_of(dest))
 
     # ------------------------------------------------------------- receiving
 
@@ -187,7 +239,10 @@ class Port:
                 waiter = select.poll()
                 waiter.register(self._fd, select.POLLIN)
                 # Rounded up, so that a wait does not become many short ones at its end.
-                waiter.poll(None if left is None else min(int(left * 1000) + 1, 2**31 - 1))
+                limits = [] if left is None else [min(int(left * 1000) + 1, 2**31 - 1)]
+                if threading.current_thread() is threading.main_thread():
+                    limits.append(_SIGNALS)
+                waiter.poll(min(limits, default=None))
         finally:
             with self._changed:
                 self._waiting.discard(me)
@@ -202,7 +257,7 @@ class Port:
                 c.obhut_error_free(error)
                 return None
             if status != b.OBHUT_OK:
-                failure = error_for(status, error.value)
+                failure = self._failure(status, error.value)
                 self._using()  # woken by `close`, in another thread
                 raise failure
             assert message.value is not None

@@ -12,20 +12,26 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import _bindings as b
 from . import _callbacks, _crash
 from ._errors import Closed, Forked, NotFound, ObhutError, Timeout, checked, checked_status, taken_bytes, text_of
 from ._library import c
 from ._crash import Crash
-from ._messages import Exit
+from . import _info
+from ._info import EntryInfo, HostInfo, ProcessInfo
+from ._messages import Exit, Reply
 from ._payload import Pid, encode
 from ._supervisor import Supervisor
 from ._time import Seconds, nanoseconds
 
 if TYPE_CHECKING:
+    from ._functions import Threads
     from ._port import Port
+    from ._tasks import OwnLoop, Tasks
+
+Body = TypeVar("Body", bound=Callable[..., Any])
 
 Dest = Pid | str
 """Whom a message is for: a pid, the text of one, or a registered name."""
@@ -116,6 +122,11 @@ class Runtime:
         self._handle: int | None = None
         self._state: Literal["new", "loaded", "started", "stopped"] = "new"
         self._forked = False
+        # What runs Python functions as processes; made when the first is defined.
+        self._threads: Threads | None = None
+        self._own_loop: OwnLoop | None = None
+        self._loops: list[Tasks] = []
+        self._defining = threading.Lock()
         config = c.obhut_config_new()
         if config is None:
             raise MemoryError
@@ -189,11 +200,14 @@ class Runtime:
         A KeyboardInterrupt meanwhile ends it by force, and is raised when that is done.
         """
         handle, limit = self._using(), nanoseconds(timeout)
+        for tasks in self._loops:
+            tasks.leave_if_blocked()
         # In a thread: the call waits in C, where no signal of Python is handled.
         thread = threading.Thread(target=c.obhut_runtime_stop, args=(handle, limit, None), name="obhut-stop")
         thread.start()
         try:
-            thread.join()
+            while thread.is_alive():
+                thread.join(0.2)  # see _port._SIGNALS
         except BaseException:
             c.obhut_runtime_stop(handle, 0, None)
             raise
@@ -207,8 +221,25 @@ class Runtime:
         try:
             if self._state == "started" and not self._forked:
                 self.stop()
+        except BaseException:
+            # Interrupted, perhaps before it began.
+            c.obhut_runtime_stop(self._handle, 0, None)
+            raise
         finally:
-            self._free()
+            try:
+                if not self._forked:
+                    self._end_functions()
+            finally:
+                self._free()
+
+    def _end_functions(self) -> None:
+        """The functions of the program: their processes have ended."""
+        if self._own_loop is not None:
+            self._own_loop.close()
+        for tasks in self._loops:
+            tasks.close()
+        if self._threads is not None:
+            self._threads.close()
 
     def _free(self) -> None:
         handle, self._handle = self._handle, None
@@ -277,6 +308,62 @@ class Runtime:
         """
         data = encode(value)
         checked(c.obhut_send, self._using(), self._value_of(dest), topic.encode(), data, len(data))
+
+    def request(self, dest: Dest, topic: str, value: Any = None, timeout: Seconds | None = 5.0) -> Any:
+        """Sends a request and waits for the reply to it, as Lua's `process.request`.
+
+        Args:
+            dest: who is asked: a process, or a port that answers by `Message.reply`.
+            topic: under which.
+            value: what is asked.
+            timeout: how long to wait; None: for ever.
+
+        Raises:
+            RequestFailed: the reply was an error.
+            NotFound: `dest` has ended, before or without a reply.
+            Timeout: there was none in time.
+            Closed: the runtime was stopped.
+        """
+        limit = nanoseconds(timeout)
+        deadline = None if limit < 0 else time.monotonic() + limit / 1e9
+        with self.port() as port:
+            number = port.start_request(dest, topic, value)
+            while True:
+                try:
+                    event = port.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                except Timeout:
+                    raise Timeout(f"no reply to {topic!r} within {limit / 1e9:g} s", b.OBHUT_TIMEOUT) from None
+                if isinstance(event, Reply) and event.request == number:
+                    return event.result()
+
+    def register(self, name: str, dest: Dest) -> None:
+        """Gives a process or port a name, by which everybody reaches it as by its pid. It may have several; they are free
+        before its end can be seen.
+
+        Args:
+            name: 1 to 255 bytes in UTF-8, not beginning with "{" or "@".
+            dest: whose. To the same process once more is no error.
+
+        Raises:
+            WrongState: another process has the name.
+            NotFound: it has ended.
+        """
+        checked(c.obhut_name_register, self._using(), name.encode(), self._value_of(dest))
+
+    def unregister(self, name: str) -> None:
+        """Takes a name from whoever has it.
+
+        Raises:
+            NotFound: nobody has.
+        """
+        checked(c.obhut_name_unregister, self._using(), name.encode())
+
+    def whereis(self, name: str) -> Pid | None:
+        """Who has a name; None: nobody. `resolve` raises instead."""
+        try:
+            return self.resolve(name)
+        except NotFound:
+            return None
 
     def cancel(self, dest: Dest, timeout: Seconds = 5.0) -> None:
         """Asks a process to end, and ends it by force if it has not within `timeout`."""
@@ -359,7 +446,81 @@ class Runtime:
 
         return Port(self)
 
+    # ------------------------------------------- functions of this program
+
+    def process(self, entry: str, *, limit: int | None = None) -> Callable[[Body], Body]:
+        """Makes a Python function run the processes of an entry: Lua, supervisors and everybody else spawn, name, link,
+        watch, cancel and restart them like any other.
+
+            @runtime.process("app.images:resize")
+            def resize(process, path, width):
+                process.ready()
+                ...
+                return {"bytes": 4096}
+
+        The function gets its `Process` and then what it was spawned with. It may be
+
+        - a plain function: on a thread of its own; `process.receive()` waits;
+        - a generator: the same, and `event = yield` receives (`yield 2.5`: None when nothing came in 2.5 seconds);
+        - an `async` function: a task, with an `aio.AsyncProcess`; the tasks of a runtime share one event loop on a thread of
+          its own. `aio.process` takes the loop that runs.
+
+        What it returns is the result. An exception is an abnormal end, with its type and text as the error and its traceback
+        in the log and the crash report; `ProcessError` gives an error as it is. To be cancelled is a `Cancel` event with a
+        deadline. When the process is ended by force its next call raises `Terminated`, and a task is cancelled: others know
+        already, and the runtime cannot stop what does not look. A runtime that is closed waits for its functions and
+        interrupts what has not returned after a second.
+
+        Args:
+            entry: "namespace:name": a `process.external` of the application, which it has to be to be named in YAML, or one
+                that is declared nowhere. What starts with the runtime has to be defined before `start`.
+            limit: how many may run at once, those included that were ended by force and have not returned; more are
+                refused, with an error. None: as many as `max_processes` of the host allows.
+
+        Raises:
+            InvalidArgument: `entry` is no id, or is declared as something else.
+            TypeError: it is an async generator, or no function.
+        """
+        from . import _functions
+        from ._tasks import OwnLoop
+
+        def define(function: Body) -> Body:
+            _functions.check_body(function, limit)
+            self._using()
+            with self._defining:
+                if _functions.is_async(function):
+                    if self._own_loop is None:
+                        self._own_loop = OwnLoop(self)
+                    self._own_loop.define(entry, function, limit)
+                else:
+                    if self._threads is None:
+                        self._threads = _functions.Threads(self)
+                    self._threads.define(entry, function, limit)
+            return function
+
+        return define
+
     # -------------------------------------------------------------- insights
+
+    def processes(self) -> list[ProcessInfo]:
+        """All that live, processes and ports."""
+        return _info.processes(self)
+
+    def info(self, dest: Dest) -> ProcessInfo:
+        """One of them.
+
+        Raises:
+            NotFound: it has ended.
+        """
+        return _info.process(self, self._value_of(dest))
+
+    def hosts(self) -> list[HostInfo]:
+        """The process hosts."""
+        return _info.hosts(self)
+
+    def entries(self) -> list[EntryInfo]:
+        """The entries of the application."""
+        return _info.entries(self)
 
     def counters(self) -> Counters:
         """Figures of this moment."""

@@ -1,4 +1,4 @@
-"""Ports in asyncio.
+"""Ports and processes in asyncio.
 
     async with aio.port(runtime) as port:
         port.spawn("app:worker")
@@ -9,162 +9,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ._errors import Closed, Interrupted, Timeout
-from ._messages import Event, Exit
-from ._payload import Pid
-from ._port import Port
+from ._async_port import AsyncPort
+from ._messages import Exit
 from ._runtime import Dest, Runtime
-from ._time import Seconds, nanoseconds
+from ._tasks import AsyncProcess, define_on_running_loop
+from ._time import Seconds
 
-__all__ = ["AsyncPort", "call", "port"]
+__all__ = ["AsyncPort", "AsyncProcess", "call", "close", "port", "process", "request"]
 
-
-class AsyncPort:
-    """A port whose `receive` is awaited. It belongs to the event loop that runs when it is made, and to its thread."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        """See `port`."""
-        self._loop = asyncio.get_running_loop()
-        self._port = Port(runtime)
-        self._waiting: deque[asyncio.Future[Event]] = deque()
-        # Taken for a task that was cancelled before it could have them: still the next.
-        self._returned: deque[Event] = deque()
-        self._watched = False
-
-    @property
-    def pid(self) -> Pid:
-        """Its pid, which others send to."""
-        return self._port.pid
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._port.closed
-
-    def spawn(self, entry: str, *arguments: Any, host: str | None = None, monitored: bool = True,
-              linked: bool = False) -> Pid:
-        """As `Port.spawn`."""
-        return self._port.spawn(entry, *arguments, host=host, monitored=monitored, linked=linked)
-
-    def send(self, dest: Dest, topic: str, value: Any = None) -> None:
-        """As `Port.send`; it never waits."""
-        self._port.send(dest, topic, value)
-
-    def monitor(self, dest: Dest) -> None:
-        """As `Port.monitor`."""
-        self._port.monitor(dest)
-
-    def unmonitor(self, dest: Dest) -> None:
-        """As `Port.unmonitor`."""
-        self._port.unmonitor(dest)
-
-    def link(self, dest: Dest) -> None:
-        """As `Port.link`."""
-        self._port.link(dest)
-
-    def unlink(self, dest: Dest) -> None:
-        """As `Port.unlink`."""
-        self._port.unlink(dest)
-
-    async def receive(self, timeout: Seconds | None = None) -> Event:
-        """The next message or event, in order of arrival; several tasks that wait are served in turn.
-
-        Raises:
-            Timeout: nothing came in time.
-            Closed: the port or its runtime was closed or stopped.
-        """
-        if not self._waiting:
-            event = self._next()
-            if event is not None:
-                return event
-        limit = nanoseconds(timeout)
-        future: asyncio.Future[Event] = self._loop.create_future()
-        self._waiting.append(future)
-        self._watch()
-        try:
-            return await (future if limit < 0 else asyncio.wait_for(future, limit / 1e9))
-        except asyncio.TimeoutError:
-            self._give_back(future)
-            raise Timeout(f"nothing was received within {limit / 1e9:g} s") from None
-        except asyncio.CancelledError:
-            self._give_back(future)
-            raise
-        finally:
-            if future in self._waiting:
-                self._waiting.remove(future)
-            self._watch()
-
-    def _next(self) -> Event | None:
-        """What is there, without waiting."""
-        return self._returned.popleft() if self._returned else self._port._take()
-
-    def _give_back(self, future: asyncio.Future[Event]) -> None:
-        """The event that a wait had already been given when it was ended."""
-        if future.done() and not future.cancelled() and future.exception() is None:
-            self._returned.append(future.result())
-            self._loop.call_soon(self._readable)
-
-    def _watch(self) -> None:
-        """The descriptor is watched exactly while somebody waits: what nobody takes would keep the loop awake."""
-        wanted = bool(self._waiting) and not self._port.closed
-        if wanted and not self._watched:
-            self._loop.add_reader(self._port.fileno(), self._readable)
-        elif self._watched and not wanted:
-            self._loop.remove_reader(self._port._fd)
-        self._watched = wanted
-
-    def _readable(self) -> None:
-        while self._waiting:
-            future = self._waiting[0]
-            if future.done():
-                self._waiting.popleft()
-                continue
-            try:
-                event = self._next()
-            except Interrupted:
-                continue
-            except BaseException as error:  # noqa: BLE001
-                self._waiting.popleft()
-                future.set_exception(error)
-                continue
-            if event is None:
-                break
-            self._waiting.popleft()
-            future.set_result(event)
-        self._watch()
-
-    def close(self) -> None:
-        """Ends the port; who waits for it gets `Closed`. A second call does nothing."""
-        if self._port.closed:
-            return
-        if self._watched and not self._loop.is_closed():
-            self._loop.remove_reader(self._port._fd)
-        self._watched = False
-        self._port.close()
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(Closed("the port is closed"))
-
-    async def __aenter__(self) -> AsyncPort:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
-        self.close()
-
-    def __aiter__(self) -> AsyncPort:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return await self.receive()
-        except Closed:
-            raise StopAsyncIteration from None
+_Body = TypeVar("_Body", bound=Callable[..., Any])
 
 
 def port(runtime: Runtime) -> AsyncPort:
@@ -189,3 +45,30 @@ async def call(runtime: Runtime, entry: str, *arguments: Any, host: str | None =
         except asyncio.CancelledError:
             runtime._end_quietly(pid)
             raise
+
+
+async def request(runtime: Runtime, dest: Dest, topic: str, value: Any = None, timeout: Seconds | None = 5.0) -> Any:
+    """Sends a request from a port of its own and waits for the reply; see `AsyncPort.request`."""
+    async with port(runtime) as own:
+        return await own.request(dest, topic, value, timeout)
+
+
+def process(runtime: Runtime, entry: str, *, limit: int | None = None) -> Callable[[_Body], _Body]:
+    """As `Runtime.process`, for async functions, on the event loop that runs: its processes are tasks beside the others.
+
+        @aio.process(runtime, "app:fetch")
+        async def fetch(process, url):
+            async with session.get(url) as answer:
+                return await answer.text()
+
+    When the loop ends, or `asyncio.run` returns, its processes fail and no others are taken. Stop the runtime by `close`:
+    `Runtime.stop` and `Runtime.close` on the loop's own thread block it, so they end its processes by force first.
+    """
+    return define_on_running_loop(runtime, entry, limit)
+
+
+async def close(runtime: Runtime) -> None:
+    """`Runtime.close` while the event loop goes on, so that its processes can end in order."""
+    await asyncio.to_thread(runtime.close)
+    for tasks in runtime._loops:
+        await tasks.wait()
