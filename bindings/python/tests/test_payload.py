@@ -97,3 +97,14 @@ def test_what_cannot_be_sent() -> None:
     cyclic.append(cyclic)
     with pytest.raises(obhut.InvalidArgument):
         encode(cyclic)
+
+
+def test_what_failed_leaves_nothing_in_the_next() -> None:
+    within = obhut.ErrorValue("outer", details=[obhut.ErrorValue("inner", details=["x" * 100_000])])
+    before = encode([1, within, 2])
+    for value in ([7, object()], ["x" * 1000, 2**64], [obhut.ErrorValue("e", details=object())]):
+        with pytest.raises((TypeError, obhut.InvalidArgument)):
+            encode(value)
+        assert encode(5) == b"\x05"
+        assert encode([1, within, 2]) == before
+    assert decode(before)[1] == within

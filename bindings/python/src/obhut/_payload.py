@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -72,6 +73,17 @@ def _extension(value: Any) -> msgpack.ExtType:
                     "and ErrorValue can be sent")
 
 
+class _Spare(threading.local):
+    """Making a packer costs more than packing a small value, so each thread keeps one. Who uses it takes it out meanwhile: an
+    error object within the value, or a signal's handler, needs another; one that has failed is not used again."""
+
+    packer: msgpack.Packer | None = None
+
+
+_spare = _Spare()
+_KEPT = 65_536  # bytes; a packer that has packed more keeps as much memory
+
+
 def encode(value: Any) -> bytes:
     """MessagePack of a value: None, bool, int (of 64 bits), float, str, bytes, list, tuple, dict, Pid, ErrorValue.
 
@@ -79,10 +91,15 @@ def encode(value: Any) -> bytes:
         TypeError: it holds something else.
         InvalidArgument: an int does not fit, or it nests too deeply.
     """
+    packer = _spare.packer or msgpack.Packer(default=_extension, use_bin_type=True)
+    _spare.packer = None
     try:
-        return bytes(msgpack.packb(value, default=_extension, use_bin_type=True))
+        data: bytes = packer.pack(value)
     except (OverflowError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"cannot send this value: {error}") from error
+    if len(data) < _KEPT:
+        _spare.packer = packer
+    return data
 
 
 def decode(data: bytes, name: Callable[[int], str] | None = None) -> Any:
