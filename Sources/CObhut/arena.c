@@ -3,7 +3,8 @@
  * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
  * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Chunks begin at 512 bytes and grow
  * with the process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped
- * at once: the end of a process is obh_arena_drop, never lua_close.
+ * at once: the end of a process is obh_arena_drop, never lua_close. Some blocks of a copy are its template's (template.c): it
+ * counts them as its own, reads them, and only ever gives them up.
  *
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
  * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. So that
@@ -83,6 +84,8 @@ static inline void *take_free(obh_arena *arena, size_t class) {
     if (!arena->free_lists[class]) arena->free_classes &= ~(UINT64_C(1) << (class - 1));
     return block;
 }
+
+size_t obh_arena_extent(size_t size) { return size <= SMALL ? class_size(class_for(size)) : units(size) * UNIT; }
 
 void obh_arena_init(obh_arena *arena) {
     memset(arena, 0, sizeof *arena);
@@ -201,7 +204,7 @@ static __attribute__((noinline)) void *allocate_large(obh_arena *arena, size_t s
     return block + 1;
 }
 
-static __attribute__((noinline)) void free_large(obh_arena *arena, void *user, size_t size) {
+static void free_large(obh_arena *arena, void *user, size_t size) {
     if (in_image(arena, user)) return scatter(arena, user, (char *)user + units(size) * UNIT);
     struct large *block = (struct large *)user - 1;
     *block->link = block->next;
@@ -226,9 +229,21 @@ static inline void *take(obh_arena *arena, size_t size) {
     return OBH_LIKELY(arena->free_lists[class] != NULL) ? take_free(arena, class) : refill(arena, class);
 }
 
-static inline void give(obh_arena *arena, void *block, size_t size) {
-    if (OBH_UNLIKELY(size > SMALL)) return free_large(arena, block, size);
-    put_free(arena, block, class_for(size));
+/* A block that may be the template's or malloc's. */
+static __attribute__((noinline)) void give_other(obh_vm *vm, void *block, size_t size) {
+    obh_arena *arena = &vm->arena;
+    if (obh_vm_may_share(vm, block) && obh_template_shares(vm->source, block)) {
+        arena->held -= obh_arena_extent(size);
+    } else if (size > SMALL) {
+        free_large(arena, block, size);
+    } else {
+        put_free(arena, block, class_for(size));
+    }
+}
+
+static inline void give(obh_vm *vm, void *block, size_t size) {
+    if (size >= OBH_LEAST_SHARED && OBH_UNLIKELY(size > SMALL || obh_vm_may_share(vm, block))) return give_other(vm, block, size);
+    put_free(&vm->arena, block, class_for(size));
 }
 
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */
@@ -277,7 +292,7 @@ void *obh_vm_allocate(obh_vm *vm, size_t size) {
 
 void obh_vm_free(obh_vm *vm, void *block, size_t size) {
     vm->arena.used -= size;
-    give(&vm->arena, block, size);
+    give(vm, block, size);
 }
 
 /* `held` counts what fragmentation wastes, too: no more than the limit over again. What a copy was given as room and has not
@@ -294,8 +309,8 @@ static inline void *count(obh_vm *vm, void *block, size_t old_size, size_t new_s
     obh_arena *arena = &vm->arena;
     /* What Lua leaves unwritten in a block, beside a type of one byte, must not look like an address of old. */
     if (OBH_UNLIKELY(arena->sealed) && new_size > old_size) {
-        size_t size = new_size <= SMALL ? class_size(class_for(new_size)) : units(new_size) * UNIT;
-        memset((char *)block + old_size, 0, size - old_size);
+        memset((char *)block + old_size, 0, obh_arena_extent(new_size) - old_size);
+        if (vm->source) obh_template_note(vm->source, block, new_size);
     }
     if (new_size > old_size) arena->turnover += new_size - old_size;
     if (OBH_UNLIKELY(arena->turnover > arena->warm_at)) obh_vm_warm_up(vm);
@@ -315,19 +330,20 @@ static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t ol
     obh_arena *arena = &vm->arena;
     if (new_size > old_size && is_refused(vm, new_size - old_size) && !lend(vm, new_size - old_size, new_size, 0))
         return refuse(vm, new_size);
+    int shared = old_size >= OBH_LEAST_SHARED && obh_vm_may_share(vm, block) && obh_template_shares(vm->source, block);
     void *result;
-    if (old_size > SMALL && new_size > SMALL && !in_image(arena, block)) {
+    if (old_size > SMALL && new_size > SMALL && !shared && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);
     } else if (old_size <= SMALL && new_size <= SMALL && class_for(old_size) == class_for(new_size)) {
         result = block;
-    } else if (old_size <= SMALL && new_size < old_size) { /* a stack on going idle: where it is */
+    } else if (old_size <= SMALL && new_size < old_size && !shared) { /* a stack on going idle: where it is */
         result = block;
         scatter(arena, (char *)block + class_size(class_for(new_size)), (char *)block + class_size(class_for(old_size)));
     } else {
         result = take(arena, new_size);
         if (OBH_LIKELY(result != NULL)) {
             memcpy(result, block, old_size < new_size ? old_size : new_size);
-            give(arena, block, old_size);
+            give(vm, block, old_size);
         }
     }
     if (OBH_UNLIKELY(!result)) {
@@ -342,7 +358,7 @@ void *obh_arena_allocate(void *ud, void *block, size_t old_size, size_t new_size
     if (!block) return new_size ? allocate(vm, new_size, old_size != 0) : NULL; /* old_size is the type of the object there */
     if (new_size) return resize(vm, block, old_size, new_size);
     vm->arena.used -= old_size;
-    give(&vm->arena, block, old_size);
+    give(vm, block, old_size);
     return NULL;
 }
 

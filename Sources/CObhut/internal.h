@@ -46,6 +46,8 @@ void obh_arena_init(obh_arena *arena);
 void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed);
 /* The bytes that were cut from its memory since `from`, an address in its first chunk: in use, or free again in pieces. */
 size_t obh_arena_cut_since(const obh_arena *arena, const char *from);
+/* What a block for so many bytes takes up. */
+size_t obh_arena_extent(size_t size);
 /* Gives back all that came from malloc. The arena must not be used any more. */
 void obh_arena_drop(obh_arena *arena);
 /* Under AddressSanitizer, and only there: lets nobody touch the free blocks; lets everybody touch all of it. */
@@ -70,6 +72,25 @@ void *obh_plain_allocate(void *ud, void *block, size_t old_size, size_t new_size
 obh_vm *obh_template_clone(obh_template *source);
 /* Takes back the memory of a VM that obh_template_clone made; its arena holds nothing else any more. */
 void obh_template_recycle(obh_template *source, obh_vm *vm);
+
+/* Blocks smaller than this are never shared: it would cost the freeing of those that every message has. */
+enum { OBH_LEAST_SHARED = 64 };
+/* While a template is made its VM has it for its source, and says which blocks are made and freed, and from where on
+ * the code is loaded, NULL: no longer. Only blocks from there on are shared. */
+void obh_template_loading(obh_template *source, const char *from);
+void obh_template_note(obh_template *source, const void *block, size_t size);
+/* Whether a block is the template's own; one of the VM that it is made of is forgotten. */
+int obh_template_shares(obh_template *source, const void *block);
+/* With this a template begins: what its copies share; everything, as long as its VM is made. */
+struct obh_shared {
+    char *begin;
+    size_t size;
+};
+/* Whether obh_template_shares must be asked before a block of at least OBH_LEAST_SHARED bytes is freed. */
+static inline int obh_vm_may_share(const obh_vm *vm, const void *block) {
+    const struct obh_shared *shared = (const struct obh_shared *)vm->source;
+    return shared && OBH_UNLIKELY((uintptr_t)block - (uintptr_t)shared->begin < shared->size);
+}
 
 /* ---- vm.c, again ------------------------------------------------------------------- */
 

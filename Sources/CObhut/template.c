@@ -6,7 +6,14 @@
  * copy is compared with its original, byte for byte where an address may hide, its code as lua_dump writes it, its tables by
  * all their keys; and collected, which must free nothing. If they are not alike, the image is made again elsewhere.
  *
+ * What is never written again need not be copied: the instructions and the numbers of their lines, a tenth of a small program
+ * and more of a large one. They are found without knowing Lua's structures, too: a block that was allocated while the code was
+ * loaded and whose bytes stand in the dumped code as they are can hold no address, so nothing for the collector to mark, and
+ * nothing of it is left to be made. It is taken out of the image, and the copies have its address in the template's memory.
+ * They count it as theirs, and when one frees it, nothing happens but that (arena.c).
+ *
  * Only what has not run can be copied: a table whose keys are objects is sorted by their addresses. */
+#define _GNU_SOURCE /* memmem */
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,6 +29,7 @@ enum {
                                          waited; then, what the first one had needed, */
     SLACK = 64,                       /* with this much more, */
     MOST_ROOM = 16 * 1024,            /* but at most this */
+    NEAR = 4 * 1024,                  /* bytes of code in which a block is looked for; after each that is not found, twice as many */
     RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
 };
 
@@ -29,7 +37,23 @@ struct spare {
     struct spare *next;
 };
 
+/* A block of the original, and where it is in the template's own memory. */
+struct block {
+    const char *begin;
+    size_t size;
+    size_t place;
+    size_t left_out; /* bytes of the image that are shared, up to the end of this one */
+};
+
+struct loaded {
+    struct block *blocks;
+    size_t count, capacity;
+    const char *from; /* while the code is loaded */
+};
+
 struct obh_template {
+    struct obh_shared shared; /* the blocks that are not copied; first, see obh_vm_may_share */
+    struct loaded loaded; /* while it is made: the blocks that could be shared, then those that are, by their addresses */
     char *image;         /* addresses within it are relative to its begin */
     size_t size;
     uint32_t *moved;     /* the words that are addresses */
@@ -81,7 +105,7 @@ obh_vm *obh_template_clone(obh_template *source) {
     obh_vm *vm = (obh_vm *)block;
     vm->source = source;
     obh_arena_begin_with(&vm->arena, block + source->size, size - source->size, 0);
-    vm->arena.held = size;
+    vm->arena.held = size + source->shared.size;
     obh_arena_close_free_blocks(&vm->arena);
     return vm;
 }
@@ -126,6 +150,8 @@ void obh_vm_waits(obh_vm *vm) {
 void obh_template_free(obh_template *source) {
     if (!source) return;
     free_spares(source->spares);
+    free(source->loaded.blocks);
+    free(source->shared.begin);
     free(source->moved);
     free(source->image);
     free(source);
@@ -272,6 +298,100 @@ static int alike(obh_vm *original, obh_vm *copy, const obh_vm_options *options) 
     return same;
 }
 
+/* ---- Sharing what is never written -------------------------------------------------------------- */
+
+void obh_template_loading(obh_template *source, const char *from) { source->loaded.from = from; }
+
+void obh_template_note(obh_template *source, const void *block, size_t size) {
+    struct loaded *loaded = &source->loaded;
+    /* obh_vm.tables holds distances, which are not relocated: so whatever was there before the code must not move. */
+    if (!loaded->from || (const char *)block < loaded->from || size < OBH_LEAST_SHARED) return;
+    obh_template_shares(source, block); /* resized where it is */
+    if (loaded->count == loaded->capacity) {
+        size_t capacity = loaded->capacity * 2 + 16;
+        struct block *grown = realloc(loaded->blocks, capacity * sizeof *grown);
+        if (!grown) return;
+        loaded->blocks = grown;
+        loaded->capacity = capacity;
+    }
+    loaded->blocks[loaded->count++] = (struct block){.begin = block, .size = size};
+}
+
+int obh_template_shares(obh_template *source, const void *block) {
+    if (source->shared.size != SIZE_MAX) return (uintptr_t)block - (uintptr_t)source->shared.begin < source->shared.size;
+    struct loaded *loaded = &source->loaded;
+    for (size_t i = loaded->count; i-- > 0;) {
+        if (loaded->blocks[i].begin != block) continue;
+        memmove(loaded->blocks + i, loaded->blocks + i + 1, (--loaded->count - i) * sizeof *loaded->blocks);
+        break;
+    }
+    return 0;
+}
+
+static void forget_loaded(struct loaded *loaded) {
+    free(loaded->blocks);
+    *loaded = (struct loaded){.count = 0};
+}
+
+static int by_address(const void *a, const void *b) {
+    const struct block *one = a, *other = b;
+    return one->begin < other->begin ? -1 : one->begin > other->begin;
+}
+
+/* Of the blocks that were made by loading keeps those that stand in the code as they are, and puts them together. Their order
+ * is that of the code, so each is looked for behind the one before; and near at first, for most of what does not stand there is
+ * of a function that has something that does. */
+static void choose_shared(obh_template *made, const obh_vm_options *options) {
+    struct loaded *loaded = &made->loaded;
+    made->shared.size = 0;
+    const char *code = options->code, *end = code + options->code_size;
+    size_t count = 0, size = 0;
+    for (size_t i = 0, near = NEAR; i < loaded->count; i++) {
+        struct block block = loaded->blocks[i];
+        size_t left = (size_t)(end - code);
+        const char *found = memmem(code, left < block.size + near ? left : block.size + near, block.begin, block.size);
+        if (!found) {
+            if (near < options->code_size) near *= 2;
+            continue;
+        }
+        near = NEAR;
+        code = found + block.size;
+        block.size = obh_arena_extent(block.size);
+        block.place = size;
+        size += block.size;
+        loaded->blocks[count++] = block;
+    }
+    char *shared = malloc(size);
+    loaded->count = shared ? count : 0;
+    if (!shared) return;
+    for (size_t i = 0; i < count; i++) memcpy(shared + loaded->blocks[i].place, loaded->blocks[i].begin, loaded->blocks[i].size);
+    qsort(loaded->blocks, count, sizeof *loaded->blocks, by_address);
+    for (size_t i = 0, left_out = 0; i < count; i++) loaded->blocks[i].left_out = left_out += loaded->blocks[i].size;
+    made->shared = (struct obh_shared){shared, size};
+}
+
+/* An address in the original's memory: one in the template's, or (1) relative to the begin of the image without what is
+ * shared. */
+static int relocate(const obh_template *made, const char *memory, uintptr_t *address) {
+    const struct block *blocks = made->loaded.blocks;
+    size_t before = 0; /* so many begin at or before it */
+    for (size_t after = made->loaded.count; before < after;) {
+        size_t middle = (before + after) / 2;
+        if ((uintptr_t)blocks[middle].begin <= *address) before = middle + 1; else after = middle;
+    }
+    if (before) {
+        const struct block *block = &blocks[before - 1];
+        size_t within = (size_t)(*address - (uintptr_t)block->begin);
+        if (within < block->size) {
+            *address = (uintptr_t)made->shared.begin + block->place + within;
+            return 0;
+        }
+        *address -= block->left_out;
+    }
+    *address -= (uintptr_t)memory;
+    return 1;
+}
+
 /* ---- Making one ---------------------------------------------------------------------------------- */
 
 /* Finds the words that are addresses and makes them relative. */
@@ -279,13 +399,23 @@ static int take_image(obh_template *made, const char *memory) {
     made->image = malloc(made->size);
     made->moved = malloc(made->size / sizeof(uintptr_t) * sizeof *made->moved);
     if (!made->image || !made->moved) return -1;
-    memcpy(made->image, memory, made->size);
-    uintptr_t *words = (uintptr_t *)made->image, begin = (uintptr_t)memory;
-    for (size_t i = 0; i < made->size / sizeof *words; i++) {
-        if (words[i] - begin > made->size) continue;
-        words[i] -= begin;
-        made->moved[made->moved_count++] = (uint32_t)i;
+    const struct loaded *shared = &made->loaded;
+    size_t taken = 0, next = 0;
+    for (size_t from = 0; from < made->size;) {
+        if (next < shared->count && memory + from == shared->blocks[next].begin) {
+            from += shared->blocks[next++].size;
+            continue;
+        }
+        uintptr_t word;
+        memcpy(&word, memory + from, sizeof word);
+        if (word - (uintptr_t)memory <= made->size && relocate(made, memory, &word)) {
+            made->moved[made->moved_count++] = (uint32_t)(taken / sizeof word);
+        }
+        memcpy(made->image + taken, &word, sizeof word);
+        from += sizeof word;
+        taken += sizeof word;
     }
+    made->size = taken;
     uint32_t *fitting = realloc(made->moved, (made->moved_count + 1) * sizeof *fitting);
     if (fitting) made->moved = fitting;
     return 0;
@@ -297,16 +427,24 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     *more = *elsewhere = 0;
     obh_arena_init(&original->arena);
     obh_arena_begin_with(&original->arena, memory + BEGIN, capacity - BEGIN, 1);
+    obh_template *made = original->source = calloc(1, sizeof *made);
+    if (!made) return NULL;
+    made->shared.size = SIZE_MAX;
     if (obh_vm_set_up(original, options)) {
         *more = 1;
+        obh_template_free(made);
         return NULL;
     }
-    obh_template *made = calloc(1, sizeof *made);
-    if (!made) return NULL;
+    original->source = NULL;
     made->size = (size_t)(original->arena.bump - memory);
-    made->block = block_size(made, ROOM);
     obh_arena_open_memory(memory, capacity);
-    obh_vm *copy = take_image(made, memory) ? NULL : obh_template_clone(made);
+    choose_shared(made, options);
+    obh_vm *copy = NULL;
+    if (!take_image(made, memory)) {
+        made->block = block_size(made, ROOM);
+        copy = obh_template_clone(made);
+    }
+    forget_loaded(&made->loaded);
     if (copy) {
         original->arena.sealed = 0;
         obh_arena_open_memory(copy, made->block);

@@ -124,8 +124,10 @@ static int set_up(lua_State *L) {
     obh_make_globals(L);
     if (options->complete_tables) obh_complete_all(L);
     lua_pushcfunction(L, main_body);
-    if (obh_lua_loadcode(L, options->code, options->code_size, options->code_name)) return lua_error(L);
-    return 2;
+    if (vm->source) obh_template_loading(vm->source, vm->arena.bump);
+    int failure = obh_lua_loadcode(L, options->code, options->code_size, options->code_name);
+    if (vm->source) obh_template_loading(vm->source, NULL);
+    return failure ? lua_error(L) : 2;
 }
 
 /* Lua's smallest stack, of 40 values, is a little too small for a function of some ten variables that calls one of C, which

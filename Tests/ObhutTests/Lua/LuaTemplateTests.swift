@@ -157,6 +157,50 @@ import Testing
         }
     }
 
+    /// Instructions are not copied, but counted with each copy; and not touched by the end of one.
+    @Test func instructionsAreTheTemplates_D1() {
+        let code = unit(Array("return {main = function(x) \(String(repeating: "x = x + x ", count: 5000)) return x end}".utf8))
+        let places = Places(3)
+        let template = template(code, places)
+        #expect(template != nil)
+        defer { obh_template_free(template) }
+        var options = obh_vm_options()
+        options.code = UnsafeRawPointer(code.code)
+        options.code_size = code.codeSize
+        options.code_name = code.chunkName
+        for _ in 0..<3 {
+            let copy = obh_vm_create(&options, template)!
+            let other = obh_vm_create(&options, template)!
+            obh_vm_destroy(other)
+            let arena = copy.pointee.arena
+            #expect(arena.used > 5000 * 4 && arena.held >= arena.used)
+            #expect(arena.image < 5000 * 4)
+            obh_vm_destroy(copy)
+        }
+    }
+
+    /// A copy that drops its code and has it collected takes nothing from the others.
+    @Test func collectedCodeIsStillTheOthers_D1() {
+        let many = (1...100).map { "x = x + \($0)" }.joined(separator: " ")
+        let world = LuaWorld(interval: 1000)
+        let program = try! LuaWorld.program(
+            """
+            local function work(x) \(many) return x end
+            return {main = function()
+              local result = work(0)
+              work = nil
+              for i = 1, 3 do collectgarbage() end
+              local t = {} for i = 1, 3000 do t[i] = ("y"):rep(i % 600) end
+              return result
+            end}
+            """, cloning: .always)
+        for _ in 0..<2 {
+            let runs = (0..<10).map { _ in world.spawn(program) }
+            world.settle(runs)
+            for run in runs { #expect(run.end == .value("5050")) }
+        }
+    }
+
     /// Programs of many kinds, collected in every way; the same without copies, and under Lua itself.
     @Test(arguments: GarbageSamples.modes) func collectedProgramsGiveTheSameResults_D1(mode: String) {
         for (name, code) in GarbageSamples.all {
