@@ -16,10 +16,10 @@ struct HostLimits: Sendable {
 
 /// A pool of worker threads and the queues they share (H1–H4).
 ///
-/// Order of choice of a free worker: the urgent lane; its own queue of the woken; the
-/// injector (what other threads woke); after every `turn` woken ones, and when none is
-/// left, in turns one that is new and one that was interrupted; at last it robs its
-/// siblings. Then it sleeps.
+/// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
+/// preference for whom it has woken just now (`LocalQueue`); the injector (what other
+/// threads woke); after every `turn` woken ones, and when none is left, in turns one that
+/// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
 /// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
@@ -262,7 +262,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if worker.pointee.streak >= Host.turn || worker.pointee.sinceInjector >= 61 {
             if let runnable = chooseFairly(for: worker) { return runnable }
         }
-        while let runnable = worker.pointee.queue.pop() {
+        if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) {
+            worker.pointee.isTurnOfOthers.store(false, ordering: .relaxed)
+            worker.pointee.queueStreak = LocalQueue.turns
+        }
+        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
                 return runnable
