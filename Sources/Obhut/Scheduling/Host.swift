@@ -243,13 +243,16 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
     }
 
-    private func wakeSleeperSlowly() { lock.with { wakeSleeperLocked() } }
+    /// Signals after the lock was given back: who is woken takes it at once.
+    private func wakeSleeperSlowly() {
+        if lock.with({ giveTicketLocked() }) { wakeUp.signal() }
+    }
 
-    private func wakeSleeperLocked() {
-        if tickets < sleepers.load(ordering: .relaxed) {
-            tickets += 1
-            wakeUp.signal()
-        }
+    /// - Returns: whether a sleeper is to be signalled for it.
+    private func giveTicketLocked() -> Bool {
+        guard tickets < sleepers.load(ordering: .relaxed) else { return false }
+        tickets += 1
+        return true
     }
 
     // MARK: Choose
@@ -414,7 +417,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         Blocks.handIn(worker.core)
         return lock.with {
             // The work for which it was woken, or that it had begun to gather, is for others.
-            if hasWork() { wakeSleeperLocked() }
+            if hasWork() && giveTicketLocked() { wakeUp.signal() }
             awake.subtract(1, ordering: .sequentiallyConsistent)
             defer { awake.add(1, ordering: .sequentiallyConsistent) }
             while state != .stopped {

@@ -72,10 +72,9 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func nudge() {
-        lock.with {
-            nudged = true
-            condition.signal()
-        }
+        lock.with { nudged = true }
+        // Who is woken takes the lock at once.
+        condition.signal()
     }
 
     private func main() {
