@@ -232,7 +232,7 @@ static inline void *take(obh_arena *arena, size_t size) {
 /* A block that may be the template's or malloc's. */
 static __attribute__((noinline)) void give_other(obh_vm *vm, void *block, size_t size) {
     obh_arena *arena = &vm->arena;
-    if (vm->source && obh_template_shares(vm->source, block)) {
+    if (obh_vm_may_share(vm, block) && obh_template_shares(vm->source, block)) {
         arena->held -= obh_arena_extent(size);
     } else if (size > SMALL) {
         free_large(arena, block, size);
@@ -242,7 +242,7 @@ static __attribute__((noinline)) void give_other(obh_vm *vm, void *block, size_t
 }
 
 static inline void give(obh_vm *vm, void *block, size_t size) {
-    if (OBH_UNLIKELY(size >= OBH_LEAST_SHARED)) return give_other(vm, block, size);
+    if (size >= OBH_LEAST_SHARED && OBH_UNLIKELY(size > SMALL || obh_vm_may_share(vm, block))) return give_other(vm, block, size);
     put_free(&vm->arena, block, class_for(size));
 }
 
@@ -330,7 +330,7 @@ static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t ol
     obh_arena *arena = &vm->arena;
     if (new_size > old_size && is_refused(vm, new_size - old_size) && !lend(vm, new_size - old_size, new_size, 0))
         return refuse(vm, new_size);
-    int shared = old_size >= OBH_LEAST_SHARED && vm->source && obh_template_shares(vm->source, block);
+    int shared = old_size >= OBH_LEAST_SHARED && obh_vm_may_share(vm, block) && obh_template_shares(vm->source, block);
     void *result;
     if (old_size > SMALL && new_size > SMALL && !shared && !in_image(arena, block)) {
         result = resize_large(arena, block, old_size, new_size);

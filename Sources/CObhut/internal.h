@@ -79,9 +79,18 @@ enum { OBH_LEAST_SHARED = 64 };
  * the code is loaded, NULL: no longer. Only blocks from there on are shared. */
 void obh_template_loading(obh_template *source, const char *from);
 void obh_template_note(obh_template *source, const void *block, size_t size);
-/* Whether a block is the template's own; one of the VM that it is made of is forgotten. Asked before a block of at least
- * OBH_LEAST_SHARED bytes is freed. */
+/* Whether a block is the template's own; one of the VM that it is made of is forgotten. */
 int obh_template_shares(obh_template *source, const void *block);
+/* With this a template begins: what its copies share; everything, as long as its VM is made. */
+struct obh_shared {
+    char *begin;
+    size_t size;
+};
+/* Whether obh_template_shares must be asked before a block of at least OBH_LEAST_SHARED bytes is freed. */
+static inline int obh_vm_may_share(const obh_vm *vm, const void *block) {
+    const struct obh_shared *shared = (const struct obh_shared *)vm->source;
+    return shared && OBH_UNLIKELY((uintptr_t)block - (uintptr_t)shared->begin < shared->size);
+}
 
 /* ---- vm.c, again ------------------------------------------------------------------- */
 

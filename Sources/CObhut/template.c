@@ -52,8 +52,7 @@ struct loaded {
 };
 
 struct obh_template {
-    char *shared;        /* the blocks that are not copied */
-    size_t shared_size;
+    struct obh_shared shared; /* the blocks that are not copied; first, see obh_vm_may_share */
     struct loaded loaded; /* while it is made: the blocks that could be shared, then those that are, by their addresses */
     char *image;         /* addresses within it are relative to its begin */
     size_t size;
@@ -106,7 +105,7 @@ obh_vm *obh_template_clone(obh_template *source) {
     obh_vm *vm = (obh_vm *)block;
     vm->source = source;
     obh_arena_begin_with(&vm->arena, block + source->size, size - source->size, 0);
-    vm->arena.held = size + source->shared_size;
+    vm->arena.held = size + source->shared.size;
     obh_arena_close_free_blocks(&vm->arena);
     return vm;
 }
@@ -152,7 +151,7 @@ void obh_template_free(obh_template *source) {
     if (!source) return;
     free_spares(source->spares);
     free(source->loaded.blocks);
-    free(source->shared);
+    free(source->shared.begin);
     free(source->moved);
     free(source->image);
     free(source);
@@ -319,7 +318,7 @@ void obh_template_note(obh_template *source, const void *block, size_t size) {
 }
 
 int obh_template_shares(obh_template *source, const void *block) {
-    if (OBH_LIKELY((uintptr_t)block - (uintptr_t)source->shared < source->shared_size)) return 1;
+    if (source->shared.size != SIZE_MAX) return (uintptr_t)block - (uintptr_t)source->shared.begin < source->shared.size;
     struct loaded *loaded = &source->loaded;
     for (size_t i = loaded->count; i-- > 0;) {
         if (loaded->blocks[i].begin != block) continue;
@@ -344,6 +343,7 @@ static int by_address(const void *a, const void *b) {
  * of a function that has something that does. */
 static void choose_shared(obh_template *made, const obh_vm_options *options) {
     struct loaded *loaded = &made->loaded;
+    made->shared.size = 0;
     const char *code = options->code, *end = code + options->code_size;
     size_t count = 0, size = 0;
     for (size_t i = 0, near = NEAR; i < loaded->count; i++) {
@@ -367,8 +367,7 @@ static void choose_shared(obh_template *made, const obh_vm_options *options) {
     for (size_t i = 0; i < count; i++) memcpy(shared + loaded->blocks[i].place, loaded->blocks[i].begin, loaded->blocks[i].size);
     qsort(loaded->blocks, count, sizeof *loaded->blocks, by_address);
     for (size_t i = 0, left_out = 0; i < count; i++) loaded->blocks[i].left_out = left_out += loaded->blocks[i].size;
-    made->shared = shared;
-    made->shared_size = size;
+    made->shared = (struct obh_shared){shared, size};
 }
 
 /* An address in the original's memory: one in the template's, or (1) relative to the begin of the image without what is
@@ -384,7 +383,7 @@ static int relocate(const obh_template *made, const char *memory, uintptr_t *add
         const struct block *block = &blocks[before - 1];
         size_t within = (size_t)(*address - (uintptr_t)block->begin);
         if (within < block->size) {
-            *address = (uintptr_t)made->shared + block->place + within;
+            *address = (uintptr_t)made->shared.begin + block->place + within;
             return 0;
         }
         *address -= block->left_out;
@@ -430,6 +429,7 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     obh_arena_begin_with(&original->arena, memory + BEGIN, capacity - BEGIN, 1);
     obh_template *made = original->source = calloc(1, sizeof *made);
     if (!made) return NULL;
+    made->shared.size = SIZE_MAX;
     if (obh_vm_set_up(original, options)) {
         *more = 1;
         obh_template_free(made);

@@ -1,8 +1,8 @@
 local time = require("time")
 
-local function echo()
+local function echo(trips)
     local inbox = process.inbox()
-    while true do
+    for _ = 1, trips do
         local message = inbox:receive()
         process.send(message:from(), "pong", message:payload():data())
     end
@@ -15,7 +15,7 @@ local function ready(parent)
 end
 
 local function pair(parent, host, trips)
-    local other = assert(process.spawn("workers:echo", host))
+    local other = assert(process.spawn("workers:echo", host, trips))
     local inbox = process.inbox()
     ready(parent)
     local sum = 0
@@ -23,7 +23,6 @@ local function pair(parent, host, trips)
         process.send(other, "ping", number)
         sum = sum + inbox:receive():payload():data()
     end
-    process.terminate(other)
     return sum == trips * (trips + 1) // 2
 end
 

@@ -16,10 +16,10 @@ struct HostLimits: Sendable {
 
 /// A pool of worker threads and the queues they share (H1–H4).
 ///
-/// Order of choice of a free worker: the urgent lane; its own queue of the woken; the
-/// injector (what other threads woke); after every `turn` woken ones, and when none is
-/// left, in turns one that is new and one that was interrupted; at last it robs its
-/// siblings. Then it sleeps.
+/// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
+/// preference for whom it has woken just now (`LocalQueue`); the injector (what other
+/// threads woke); after every `turn` woken ones, and when none is left, in turns one that
+/// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
 /// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
@@ -243,13 +243,16 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
     }
 
-    private func wakeSleeperSlowly() { lock.with { wakeSleeperLocked() } }
+    /// Signals after the lock was given back: who is woken takes it at once.
+    private func wakeSleeperSlowly() {
+        if lock.with({ giveTicketLocked() }) { wakeUp.signal() }
+    }
 
-    private func wakeSleeperLocked() {
-        if tickets < sleepers.load(ordering: .relaxed) {
-            tickets += 1
-            wakeUp.signal()
-        }
+    /// - Returns: whether a sleeper is to be signalled for it.
+    private func giveTicketLocked() -> Bool {
+        guard tickets < sleepers.load(ordering: .relaxed) else { return false }
+        tickets += 1
+        return true
     }
 
     // MARK: Choose
@@ -262,7 +265,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if worker.pointee.streak >= Host.turn || worker.pointee.sinceInjector >= 61 {
             if let runnable = chooseFairly(for: worker) { return runnable }
         }
-        while let runnable = worker.pointee.queue.pop() {
+        if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) {
+            worker.pointee.isTurnOfOthers.store(false, ordering: .relaxed)
+            worker.pointee.queueStreak = LocalQueue.turns
+        }
+        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
                 return runnable
@@ -410,7 +417,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         Blocks.handIn(worker.core)
         return lock.with {
             // The work for which it was woken, or that it had begun to gather, is for others.
-            if hasWork() { wakeSleeperLocked() }
+            if hasWork() && giveTicketLocked() { wakeUp.signal() }
             awake.subtract(1, ordering: .sequentiallyConsistent)
             defer { awake.add(1, ordering: .sequentiallyConsistent) }
             while state != .stopped {

@@ -72,10 +72,9 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func nudge() {
-        lock.with {
-            nudged = true
-            condition.signal()
-        }
+        lock.with { nudged = true }
+        // Who is woken takes the lock at once.
+        condition.signal()
     }
 
     private func main() {
@@ -173,6 +172,7 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
         // acquire: pairs with the release in `Worker.step`.
         let running = core.pointee.running.load(ordering: .acquiring)
         let steps = core.pointee.steps.load(ordering: .relaxed)
+        if hasWork { core.pointee.isTurnOfOthers.store(true, ordering: .relaxed) }
         let isSameStep = steps == worker.watched.steps && worker.watched.ticks > 0
         guard isSameStep, let runnable = RunnablePointer(bitPattern: running) else {
             // A mark set while the step was ending: see `Host.workerCameBack`.

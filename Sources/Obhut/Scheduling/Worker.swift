@@ -15,6 +15,10 @@ struct WorkerCore: ~Copyable {
 
     /// The woken that this worker will run next.
     let queue = LocalQueue()
+    /// How many of them in a row were woken just before (`LocalQueue.take`).
+    var queueStreak = 0
+    /// Set by the watch at each tick when somebody waits, cleared by the owner: such a row has lasted long enough.
+    let isTurnOfOthers = Atomic<Bool>(false)
     /// Those that were interrupted on this worker; siblings may take them.
     let interrupted: Unmanaged<RunQueue>
 

@@ -1,0 +1,100 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Obhut
+
+struct LocalQueueTests {
+    /// A worker's queue, of numbers, with the streak that its owner keeps.
+    private final class Queue {
+        private let queue = LocalQueue()
+        var streak = 0
+        var count: Int { queue.count }
+
+        // Never read through.
+        func push(_ number: Int) -> Bool { queue.push(RunnablePointer(bitPattern: 64 * number)!) }
+        func take() -> Int? { queue.take(&streak).map { Int(bitPattern: $0) / 64 } }
+        func steal() -> Int? { queue.pop().map { Int(bitPattern: $0) / 64 } }
+    }
+
+    /// Who is woken while nobody is to run next runs next, all others in their order.
+    @Test func whoIsWokenRunsNext_H2() {
+        let queue = Queue()
+        for number in 1...3 { #expect(queue.push(number)) }
+        #expect(queue.count == 3)
+        #expect(queue.take() == 1)
+        #expect(queue.push(4))
+        #expect(queue.push(5))
+        for number in [4, 2, 3, 5] { #expect(queue.take() == number) }
+        #expect(queue.take() == nil && queue.count == 0)
+    }
+
+    /// Two that wake each other for ever leave every other one its turn, and then wait for theirs.
+    @Test func whoWakesEachOtherDoesNotKeepTheOthersWaiting_H2() {
+        let queue = Queue()
+        for number in [1, 11, 12] { #expect(queue.push(number)) }
+        for _ in 0..<LocalQueue.turns {
+            #expect(queue.take() == 1)
+            #expect(queue.push(1))
+        }
+        for number in [11, 12, 1] { #expect(queue.take() == number) }
+        #expect(queue.take() == nil)
+    }
+
+    /// The same as soon as the owner was told that the others have their turn, and with a full ring.
+    @Test func aStreakThatIsOverGivesTheFirstOfAFullRingItsTurn_H2() {
+        let queue = Queue(), all = Int(LocalQueue.capacity) + 1
+        for number in 1...all { #expect(queue.push(number)) }
+        #expect(!queue.push(1000))
+        queue.streak = LocalQueue.turns
+        #expect(queue.take() == 2)
+        #expect(queue.streak == 0 && queue.count == all - 1)
+        var others: [Int] = []
+        while let other = queue.take() { others.append(other) }
+        #expect(others == Array(3...all) + [1])
+    }
+
+    /// A thief that finds only who is to run next takes that one: the step before it may last.
+    @Test func thievesTakeWhoWaitsLongestAndTheNextOneLast_H4() {
+        let queue = Queue()
+        for number in 1...3 { #expect(queue.push(number)) }
+        for number in [2, 3, 1, nil] { #expect(queue.steal() == number) }
+    }
+
+    /// Whatever the owner and two thieves do at the same time, each entry is taken once.
+    @Test func nothingIsLostOrTakenTwice_H4() throws {
+        final class Shared: @unchecked Sendable {  // the queue is made for it
+            let queue = LocalQueue()
+            let taken = Atomic<Int>(0)
+            let sum = Atomic<Int>(0)
+
+            func count(_ runnable: RunnablePointer) {
+                sum.add(Int(bitPattern: runnable) / 64, ordering: .relaxed)
+                taken.add(1, ordering: .relaxed)
+            }
+        }
+        let shared = Shared()
+        let entries = 200_000
+        let owner = startThread(named: "owner") {
+            var streak = 0
+            for number in 1...entries {
+                let runnable = RunnablePointer(bitPattern: 64 * number)!
+                while !shared.queue.push(runnable) {
+                    if let first = shared.queue.take(&streak) { shared.count(first) }
+                }
+                if number % 3 == 0, let first = shared.queue.take(&streak) { shared.count(first) }
+            }
+            while let first = shared.queue.take(&streak) { shared.count(first) }
+        }
+        let thieves = (0..<2).map { _ in
+            startThread(named: "thief") {
+                while shared.taken.load(ordering: .relaxed) < entries {
+                    if let runnable = shared.queue.pop() { shared.count(runnable) }
+                }
+            }
+        }
+        for thread in [owner] + thieves { pthread_join(try #require(thread), nil) }
+        #expect(shared.taken.load(ordering: .relaxed) == entries)
+        #expect(shared.sum.load(ordering: .relaxed) == entries * (entries + 1) / 2)
+    }
+}
