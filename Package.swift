@@ -51,7 +51,11 @@ let package = Package(
         // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
         .target(name: "ObhutHeader"),
         .target(name: "CObhut", cSettings: debugC + [.define("NDEBUG", .when(configuration: .release))]),
-        .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
+        // What the library and the worker program share: calls of foreign functions, their context, frames.
+        .target(name: "CNative", cSettings: debugC),
+        // The child OS process in which a native function runs; C alone, so that it starts fast.
+        .executableTarget(name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC),
+        .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),
         // Holds the linker options of the shared library and nothing else. No test may depend on it:
@@ -64,7 +68,7 @@ let package = Package(
             dependencies: ["ObhutHeader", "CGlibcFloor", .product(name: "ArgumentParser", package: "swift-argument-parser")]
                 + (packaging ? [] : ["Obhut"]),
             linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
-        .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),
+        .testTarget(name: "ObhutTests", dependencies: ["Obhut", "obhut-worker"]),
     ],
     swiftLanguageModes: [.v6]
 )

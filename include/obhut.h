@@ -120,6 +120,8 @@ typedef int32_t obhut_status;
 #define OBHUT_FAILED (-12)
 /* The handle is of the process from which this one was forked. See docs/embedding.md. */
 #define OBHUT_FORKED (-13)
+/* The process of this context has been ended: its function has to return (obhut_plugin.h). */
+#define OBHUT_TERMINATED (-14)
 
 typedef struct obhut_error obhut_error;
 

@@ -26,6 +26,8 @@ struct RuntimeConfiguration {
 
     /// How the VMs of processes are made.
     var cloning = Cloning.fromSecond
+    /// The program `obhut-worker`; nil: the one beside the library.
+    var worker: String?
 
     /// Whether `number` can serve as the preemption signal; 0 means none.
     static func maySignal(_ number: Int32) -> Bool {
@@ -61,6 +63,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let output: OutputQueue
     let log: Log
     let crashes: CrashReports
+    let native: NativeExecution
     private let input: InputQueue?
     /// What the host program may name; empty before the load, constant after it.
     var directory: Directory { directoryLock.with { loadedDirectory } }
@@ -101,6 +104,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
         crashes = CrashReports(configuration.crashes, system: system, threaded: !configuration.simulated)
         system.crashMessages = configuration.crashes.messages
+        native = NativeExecution(worker: configuration.worker)
+        system.native = native
         log = Log(
             sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,
             format: configuration.logFormat, crashes: crashes)
@@ -397,6 +402,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
         for host in hosts { host.stop() }
+        native.close()
         input?.close()
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
