@@ -54,9 +54,11 @@ let package = Package(
         .target(name: "CObhut", cSettings: debugC + [.define("NDEBUG", .when(configuration: .release))]),
         // What the library and the worker program share: calls of foreign functions, their context, frames.
         .target(name: "CNative", dependencies: ["CFFI"], cSettings: debugC),
+        // Catches C++ exceptions of foreign functions; only for the library, which has libstdc++.
+        .target(name: "CNativeGuard", dependencies: ["CNative"]),
         // The child OS process in which a native function runs; C alone, so that it starts fast.
         .executableTarget(name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC),
-        .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
+        .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CNativeGuard", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),
         // Holds the linker options of the shared library and nothing else. No test may depend on it:

@@ -79,6 +79,20 @@ static int32_t refuse(char *text, size_t size, const char *why) {
     return OBN_REFUSED;
 }
 
+int32_t (*obn_guard)(void (*function)(void *), void *user, char *text, size_t size);
+
+typedef struct foreign_call {
+    ffi_cif *interface;
+    void *function;
+    returned *value;
+    void **values;
+} foreign_call;
+
+static void make(void *call) {
+    foreign_call *it = call;
+    ffi_call(it->interface, FFI_FN(it->function), it->value, it->values);
+}
+
 int32_t obn_call(void *function, const obn_signature *signature, obhut_context *context, const void *arguments,
                  size_t length, void **result, size_t *result_length, char *text, size_t size) {
     obn_cell cells[MAX_CELLS];
@@ -113,14 +127,19 @@ int32_t obn_call(void *function, const obn_signature *signature, obhut_context *
         goto done;
     }
     memset(&value, 0, sizeof value);
-    ffi_call(&interface, FFI_FN(function), &value, values);
-    write_result(&writer, signature->result, &value);
+    {
+        foreign_call call = {&interface, function, &value, values};
+        if (!obn_guard) make(&call);
+        else if (obn_guard(make, &call, text, size)) status = OBN_FAILED;
+    }
+    if (status) obhut_write_nil(&writer);
+    else write_result(&writer, signature->result, &value);
     if (writer.failed) {
         obhut_writer_free(&writer);
         status = refuse(text, size, "no memory is left for the result");
         goto done;
     }
-    if (signature->result == OBN_STATUS && (int32_t)value.integer != OBHUT_OK) {
+    if (!status && signature->result == OBN_STATUS && (int32_t)value.integer != OBHUT_OK) {
         snprintf(text, size, "the function answered status %d", (int)(int32_t)value.integer);
         status = OBN_FAILED;
     }

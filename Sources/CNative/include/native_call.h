@@ -19,6 +19,10 @@
 
 #include "../../../include/obhut_plugin.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The types of a signature, in C in parentheses. */
 enum {
     OBN_VOID = 0,    /* result only */
@@ -51,7 +55,8 @@ typedef struct obn_signature {
 
 /* What a call answers beside 0: not called, see `text`; */
 #define OBN_REFUSED (-1)
-/* called, and it answered a status that is not OBHUT_OK: `result` is that integer. */
+/* called, and it answered a status that is not OBHUT_OK, then `result` is that integer, or it has let out a C++
+ * exception (obn_guard), then `result` is nil; `text` says which. */
 #define OBN_FAILED 1
 
 /* Calls `function`. Its `context` parameter, if it has one, is `context`. `arguments`: a MessagePack array, borrowed.
@@ -65,5 +70,14 @@ int32_t obn_check(const obn_signature *signature, const void *arguments, size_t 
 
 /* The word for a type, "u64"; NULL for what is none. Static. */
 const char *obn_type_name(uint8_t type);
+
+/* What calls of foreign functions are made within, if it is there: calls `function` with `user` and answers 0, or not 0
+ * and `text`, if a C++ exception came out of it. NULL: they are called as they are, and an exception ends the program.
+ * Set before main (target CNativeGuard). */
+extern int32_t (*obn_guard)(void (*function)(void *), void *user, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,8 @@ import Synchronization
 final class NativeExecution: @unchecked Sendable {  // immutable
     let workers: NativeWorkers
     let threads = NativeThreads()
+    /// Calls of C functions that Lua waits for.
+    let calls = NativeCalls()
     /// Threads whose process is over and whose code has neither returned nor asked anything since.
     let zombies = Atomic<Int>(0)
 
@@ -14,6 +16,7 @@ final class NativeExecution: @unchecked Sendable {  // immutable
     /// Every process has ended; waits until no child is left, and no thread but zombies.
     func close() {
         workers.close()
+        calls.close()
         threads.close()
     }
 

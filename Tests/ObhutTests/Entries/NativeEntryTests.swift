@@ -140,14 +140,14 @@ import Testing
             - { name: l, kind: library.native, library: file://libvalues.so, functions: { echo_i8: "i8(i8", table: "i8()", nothing: 7, has_context: "bool(context, i32)" } }
             """))
         #expect(found == [
-            "a.yaml:8:22: 'signature': unknown type 'u46'; did you mean 'u16'?",
+            "a.yaml:8:21: 'signature': unknown type 'u46'; did you mean 'u16'?",
             "a.yaml:13:27: 'signature': 'status' can only be a result",
-            "a.yaml:14:104: 'signature': ',' or ')' must follow a parameter, got its end (inside { } or [ ] a signature needs quotes)",
-            "a.yaml:14:106: unknown field 'i8)' of process.native; its fields are name, kind, library, symbol, method, signature, entry, isolation, mode, memory_limit, cpu_limit, host, input, lifecycle, meta",
-            "a.yaml:15:92: function 'echo_i8': ',' or ')' must follow a parameter, got its end (inside { } or [ ] a signature needs quotes)",
-            "a.yaml:15:101: symbol 'table' of 'libvalues.so' is data, not a function",
-            "a.yaml:15:125: function 'nothing' must have a signature, such as \"u64(u64, bytes)\", got 7",
-            "a.yaml:15:141: function 'has_context' takes a context, which is a process's: Lua calls functions without one",
+            "a.yaml:14:102: 'signature': ',' or ')' must follow a parameter, got its end (inside { } or [ ] a signature needs quotes)",
+            "a.yaml:14:104: unknown field 'i8)' of process.native; its fields are name, kind, library, symbol, method, signature, entry, isolation, mode, memory_limit, cpu_limit, host, input, lifecycle, meta",
+            "a.yaml:15:94: function 'echo_i8': ',' or ')' must follow a parameter, got its end (inside { } or [ ] a signature needs quotes)",
+            "a.yaml:15:97: symbol 'table' of 'libvalues.so' is data, not a function",
+            "a.yaml:15:121: function 'nothing' must have a signature, such as \"u64(u64, bytes)\", got 7",
+            "a.yaml:15:137: function 'has_context' takes a context, which is a process's: Lua calls functions without one",
         ])
     }
 
