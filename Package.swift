@@ -54,7 +54,10 @@ let package = Package(
         // What the library and the worker program share: calls of foreign functions, their context, frames.
         .target(name: "CNative", cSettings: debugC),
         // The child OS process in which a native function runs; C alone, so that it starts fast.
-        .executableTarget(name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC),
+        // Without the start of Swift's runtime, which would install handlers of its own.
+        .executableTarget(
+            name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC,
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-Xlinker", "--as-needed"])]),
         .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),
