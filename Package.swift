@@ -47,12 +47,13 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
+        .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
         .target(name: "ObhutHeader"),
         .target(name: "CObhut", cSettings: debugC + [.define("NDEBUG", .when(configuration: .release))]),
         // What the library and the worker program share: calls of foreign functions, their context, frames.
-        .target(name: "CNative", cSettings: debugC),
+        .target(name: "CNative", dependencies: ["CFFI"], cSettings: debugC),
         // The child OS process in which a native function runs; C alone, so that it starts fast.
         // Without the start of Swift's runtime, which would install handlers of its own.
         .executableTarget(

@@ -1,13 +1,13 @@
 /* See native_init.h. */
 #include "include/native_init.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "include/native_context.h"
+#include "include/native_library.h"
 
 typedef struct initialized {
     struct initialized *next;
@@ -21,10 +21,11 @@ static initialized *all;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 int32_t obn_library_init(void *library, char *text, size_t size) {
-    const obhut_plugin_descriptor *descriptor = dlsym(library, "obhut_plugin");
+    const obhut_plugin_descriptor *descriptor = obn_library_plugin(library, text, size);
     initialized *found;
     int32_t status;
-    if (!descriptor || !descriptor->init) return 0;
+    if (!descriptor) return size && text[0] ? -1 : 0;
+    if (!descriptor->init) return 0;
     pthread_mutex_lock(&lock);
     for (found = all; found && found->library != library; found = found->next) {}
     if (!found && (found = calloc(1, sizeof *found))) {

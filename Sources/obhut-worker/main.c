@@ -24,6 +24,7 @@
 #include "native_context.h"
 #include "native_frames.h"
 #include "native_init.h"
+#include "native_library.h"
 
 static int channel = -1;
 static pid_t owner;

@@ -353,7 +353,8 @@ static void callbacks()
         runtime.stop();
     }
     EXPECT(lines == 1 && records == 0);
-    EXPECT(held::alive == 0);
+    // A stop does not wait for the thread that reads input: it may be the last that holds its function.
+    while (held::alive != 0) std::this_thread::yield();
 }
 
 static const char supervised[] = R"(

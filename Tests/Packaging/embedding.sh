@@ -149,6 +149,14 @@ surroundings() {
     cc -std=c99 $strict -Ibuild/include Tests/Embedding/surroundings.c -o "$work/surroundings" -ldl
     bare "$work/surroundings" "$library" Tests/Embedding/app
 }
+two_copies() {
+    mkdir -p "$work/one" "$work/other"
+    cp $library "$work/one/"
+    cp $library "$work/other/"
+    # shellcheck disable=SC2086
+    cc -std=c99 -g $strict -Ibuild/include Tests/Embedding/two_copies.c -o "$work/two_copies" -ldl
+    bare "$work/two_copies" "$work/one/libobhut.so" "$work/other/libobhut.so" Tests/Embedding/app
+}
 another_lua() {
     local flags="-std=c99 $strict -rdynamic Tests/Embedding/another_lua.c"
     # shellcheck disable=SC2086,SC2046
@@ -204,6 +212,7 @@ embedding_tests() {
     check "examples/embed-c tells what is wrong with its arguments" example_c_misused
     check "examples/embed-cpp tells of failures, its counters' and its own" example_cpp_fails
     check "signals, stack, threads and descriptors are as before, after a hundred times" surroundings
+    check "two copies of the library run side by side and refuse each other's handles" two_copies
     check "a program that exports a Lua of its own keeps it apart" another_lua
     if can_hide_swift; then
         check "the command and programs run where no Swift is" without_swift

@@ -73,8 +73,8 @@ enum NativeHandler {
             guard let library = obn_library_open(program.library, text.baseAddress, text.count),
                 obn_library_init(library, text.baseAddress, text.count) == 0
             else { return (nil, String(cString: text.baseAddress!)) }
-            guard let symbol = dlsym(library, program.symbol) else {
-                return (nil, "the library \(program.library) has no symbol \(program.symbol)")
+            guard let symbol = obn_library_data(library, program.symbol, text.baseAddress, text.count) else {
+                return (nil, String(cString: text.baseAddress!))
             }
             let handler = UnsafeRawPointer(symbol).assumingMemoryBound(to: obhut_handler.self)
             let known = MemoryLayout<obhut_handler>.size

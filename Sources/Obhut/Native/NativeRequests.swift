@@ -362,6 +362,7 @@ enum NativeRequests {
         } catch {
             switch error {
             case .hostFull, .tooManyProcesses, .outOfMemory, .acceptorFull: fail(&answer, OBHUT_LIMIT, error.text)
+            case .wrongArguments: fail(&answer, OBHUT_INVALID_ARGUMENT, error.text)
             case .noDescriptor: fail(&answer, OBHUT_SYSTEM, error.text)
             default: fail(&answer, OBHUT_WRONG_STATE, error.text)
             }

@@ -26,6 +26,8 @@ struct RuntimeConfiguration {
 
     /// How the VMs of processes are made.
     var cloning = Cloning.fromSecond
+    /// Shared libraries that applications may use, beside those that they allow themselves.
+    var libraries: [LibraryPattern] = []
     /// The program `obhut-worker`; nil: the one beside the library.
     var worker: String?
 
@@ -85,6 +87,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
     private let cloning: Cloning
+    private let libraries: [LibraryPattern]
     /// When a stop that is under way ends by force; only brought forward, by any thread.
     private let forceAt = Atomic<Int64>(.max)
 
@@ -92,6 +95,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     init(_ configuration: RuntimeConfiguration) throws(Problem) {
         cloning = configuration.cloning
+        libraries = configuration.libraries
         let fault = LuaLibrary.open()
         if let fault { throw .system(fault) }
         var seed: UInt64 = 0
@@ -145,7 +149,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             }
         }
         // Files are read without the lock. Who starts meanwhile is refused, who stops is not.
-        switch Application.load(sources, checkSyntax: LuaProgram.check) {
+        switch Application.load(sources, checkSyntax: LuaProgram.check, libraries: .system(allowing: libraries)) {
         case .failure(let faults):
             lock.with { loading = .no }
             throw .invalidApplication(faults)
@@ -261,6 +265,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     enum SpawnProblem: Error {
         case notFound(String)
         case wrongKind(String)
+        case invalidArgument(String)
         case wrongState(String)
         case limit(String)
         case system(String)
@@ -312,6 +317,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             switch error {
             case .hostNotStarted, .notDefined, .acceptorEnded, .notRunning: throw .wrongState(error.text)
             case .hostFull, .tooManyProcesses, .outOfMemory, .acceptorFull: throw .limit(error.text)
+            case .wrongArguments: throw .invalidArgument(error.text)
             case .noDescriptor: throw .system(error.text)
             }
         }

@@ -31,9 +31,14 @@ import Testing
             [0xc4, 0], [0xc4, 3, 0, 0, 0], nested(128), encoded { $0.writeDouble(.nan) },
             [0x90], [0x80], encoded { $0.writeUnsigned(.max) },
         ]
-        for size in [63, 64, 65, 1000, 1 << 16, 16 << 20] {
-            payloads.append([0xc6, UInt8(size >> 24), UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255)]
-                + (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+        for size in [63, 64, 65, 1000, 1 << 16, 64 << 20] {
+            let header = [0xc6, UInt8(size >> 24), UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255)]
+            payloads.append(
+                header
+                    + [UInt8](unsafeUninitializedCapacity: size) { bytes, count in
+                        for index in 0..<size { bytes.initializeElement(at: index, to: UInt8(truncatingIfNeeded: index &* 31)) }
+                        count = size
+                    })
         }
         for payload in payloads { try port.send(port.pid, "t", payload) }
         for payload in payloads { #expect(try port.receive(0).payload == payload) }

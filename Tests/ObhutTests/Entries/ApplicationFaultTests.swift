@@ -97,7 +97,7 @@ import Testing
             "a.yaml:6:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got 7: write \"7\"",
             "a.yaml:6:20: unknown kind 'process.lau'; did you mean 'process.lua'?",
             "a.yaml:7:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got \"a:b\"",
-            "a.yaml:7:24: unknown kind 'thing'; the kinds are process.host, process.lua, process.external, process.service, supervisor, function.lua, library.lua, registry.entry",
+            "a.yaml:7:24: unknown kind 'thing'; the kinds are process.host, process.lua, process.native, process.external, process.service, supervisor, function.lua, library.lua, library.native, registry.entry",
             "a.yaml:8:20: 'kind' must be a string, got a list",
             "a.yaml:9:46: 'process' refers to 'app:pool', which does not exist",
             "a.yaml:10:3: the supervisor has no 'children': a list of what it runs",
@@ -406,7 +406,7 @@ import Testing
             a.yaml:4:3: the entry has no 'source': write "file://name.lua" or the Lua text itself
             b.yaml:2:1: malformed YAML: did not find expected node content while parsing a flow node
             c/d.yml:3:61: 'host' refers to 'app:g', which does not exist; did you mean 'app:h'?
-            c/d.yml:4:20: unknown kind 'nothing'; the kinds are process.host, process.lua, process.external, process.service, supervisor, function.lua, library.lua, registry.entry
+            c/d.yml:4:20: unknown kind 'nothing'; the kinds are process.host, process.lua, process.native, process.external, process.service, supervisor, function.lua, library.lua, library.native, registry.entry
             c/p.lua:1: syntax error in c/p.lua
             """)
     }

@@ -155,7 +155,16 @@ final class ApplicationWorld {
         }.get()
     }
 
-    /// Runs until the process, which this world has started, has ended.
+    /// Watches a process that the application has started, by the text of its pid; its end will be seen.
+    func watch(_ text: String) throws -> Pid {
+        var text = text
+        guard let pid = text.withUTF8({ runtime.system.pid(fromText: $0) }),
+            try port.act(as: portPid, { $0.monitor(pid) }) == .done
+        else { throw Stuck(description: "\(text) is not there to be watched") }
+        return pid
+    }
+
+    /// Runs until the process, which this world watches, has ended.
     func end(of pid: Pid) throws -> End {
         if let simulation {
             let limit = simulation.steps + 20_000_000

@@ -143,9 +143,9 @@ import Testing
         let replacement = try #require(pids(of: 2, in: world.lines).last)
         #expect(replacement != second)
         #expect(try world.run("app.observers:work", .string(replacement), .string("a")) == .value(#"["completed: a"]"#))
-        let watch = try world.start("app.observers:watch", .string(replacement))
-        #expect(try world.run("app.observers:cancel", .string(replacement), .string("5s")) == .value("true"))
-        #expect(try world.end(of: watch) == .value(#"[{"value":"cancelled"}]"#))
+        let watched = try world.watch(replacement)
+        #expect(try world.run("app.observers:cancel", .string(replacement), .string("5m")) == .value("true"))
+        #expect(try world.end(of: watched) == .value("\"cancelled\""))
         #expect(try world.run("app.observers:terminate", .string(second)) == .error("process not found: \(second)"))
     }
 

@@ -67,8 +67,11 @@ def test_states_are_kept(started: obhut.Runtime) -> None:
         started.load_text(application())
     with pytest.raises(obhut.WrongState):
         started.start()
-    with obhut.Runtime() as other, pytest.raises(obhut.WrongState):
-        other.port()
+    with obhut.Runtime() as other:
+        other.port().close()  # before the start too
+        other.stop()
+        with pytest.raises(obhut.WrongState):
+            other.port()
 
 
 def test_closing_twice_and_using_after() -> None:
