@@ -58,7 +58,7 @@ let package = Package(
         // Without the start of Swift's runtime, which would install handlers of its own.
         .executableTarget(
             name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC,
-            linkerSettings: [.unsafeFlags(["-nostartfiles", "-Xlinker", "--as-needed"])]),
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-stdlib"])]),
         .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),

@@ -25,6 +25,8 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     var lastErrors: [String] = []
     /// When it is killed because its channel is gone and it has not ended.
     var killAt = Int64.max
+    /// It was killed for that.
+    var isLost = false
     var hasChannel = true
     /// It has said how its function ended.
     var hasEnded = false

@@ -132,7 +132,10 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     private func killLost() {
         let now = Clock.read(CLOCK_MONOTONIC)
-        for worker in lost where now >= worker.killAt { worker.kill() }
+        for worker in lost where now >= worker.killAt {
+            worker.isLost = true
+            worker.kill()
+        }
         lost.removeAll { now >= $0.killAt }
     }
 
@@ -278,7 +281,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         if errno != 0 {
             return "ended \(place) without returning; how is not known: this program ignores SIGCHLD, or has itself waited for it"
         }
-        if worker.killAt != .max || end.code == Int32(OBN_EXIT_CHANNEL) {
+        if worker.isLost || end.code == Int32(OBN_EXIT_CHANNEL) {
             return "killed \(place): it has closed the channel to the runtime"
         }
         if end.code == Int32(OBN_EXIT_PROTOCOL) {

@@ -239,14 +239,14 @@ import Testing
         let descriptors = openDescriptors()
         var pids: Set<Int32> = []
         withNativeRuntime { native in
-            let crash = native.define("t:crash", "crash", "vi", memoryLimit: obh_has_address_sanitizer() ? nil : 48 << 20, cpuLimit: 20 * ms)
-            // The last kind spins until its cpu_limit ends it.
+            let crash = native.define("t:crash", "crash", "vi", memoryLimit: obh_has_address_sanitizer() ? nil : 32 << 20)
+            let spins = native.define("t:spins", "crash", "vi", cpuLimit: 10 * ms)
             let signs = ["SIGSEGV", "SIGABRT", "exited with status 3", "exited with status 4", "memory_limit", "SIGXCPU"]
             for number in 0..<scaled(1000) {
                 var kind = number % signs.count
                 if kind == 4 && obh_has_address_sanitizer() { kind = 0 }
                 let isLinked = number % 2 == 0
-                let pid = native.spawn(crash, [.int(Int64(kind))], options: isLinked ? .linked : .monitored)
+                let pid = native.spawn(kind == 5 ? spins : crash, [.int(Int64(kind))], options: isLinked ? .linked : .monitored)
                 let text: String
                 switch native.next() {
                 case .exit(pid, let error, true) where !isLinked: text = error
@@ -255,7 +255,7 @@ import Testing
                     Issue.record("\(number): \(other)")
                     return
                 }
-                #expect(text.contains(signs[kind]) && text.contains("in crash (OS process "), "\(number)")
+                #expect(text.contains(signs[kind]) && text.contains("in crash (OS process "), "\(number): \(text)")
                 if let pid = osPid(in: text) { pids.insert(pid) }
             }
             #expect(native.isQuiet)

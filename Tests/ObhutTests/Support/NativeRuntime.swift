@@ -145,7 +145,7 @@ final class NativeRuntime: @unchecked Sendable {  // guard notes stand on each m
 
     /// The next that the port receives; there has to be one.
     func next() -> Received {
-        guard let signal = try? port.receive(as: pid, timeout: 60_000 * ms) else {
+        guard let signal = try? port.receive(as: pid, timeout: 30_000 * ms) else {
             Issue.record("nothing has come")
             return .other
         }
