@@ -221,7 +221,9 @@ import Testing
             #expect(end == "error no OS process can be started for it: /no/such/obhut-worker: No such file or directory")
         }
         withNativeRuntime(worker: "/bin/true") { native in
-            #expect(native.run(native.define("t:add", "add", "lll"), [.int(1), .int(2)]).contains("exited with status 0 in add"))
+            // As it ends before or after it was told what to run.
+            let end = native.run(native.define("t:add", "add", "lll"), [.int(1), .int(2)])
+            #expect(end.contains("exited with status 0 in add") || end.contains("has ended at once"))
         }
     }
 

@@ -118,6 +118,7 @@ class Bindings:
     obhut_config_set_preemption_signal: Callable[..., int]
     obhut_config_set_seed: Callable[..., int]
     obhut_config_set_cloning: Callable[..., int]
+    obhut_config_set_worker: Callable[..., int]
     obhut_config_set_crash_reports: Callable[..., int]
     obhut_config_set_crash_messages: Callable[..., int]
     obhut_config_set_crash_redaction: Callable[..., int]
@@ -281,6 +282,12 @@ class Bindings:
             ctypes.c_int32,
             ctypes.c_void_p,
             ctypes.c_int32,
+        )
+        self.obhut_config_set_worker = bind(
+            "obhut_config_set_worker",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
         )
         self.obhut_config_set_crash_reports = bind(
             "obhut_config_set_crash_reports",
