@@ -48,9 +48,9 @@ struct Application: Sendable {
     }
 
     static func load(
-        yaml: String, name: String = "<yaml>", checkSyntax: SyntaxCheck
+        yaml: String, name: String = "<yaml>", checkSyntax: SyntaxCheck, libraries: LibraryAccess = LibraryAccess()
     ) -> Result<Application, ApplicationFaults> {
-        load([.yaml(yaml, name: name)], checkSyntax: checkSyntax)
+        load([.yaml(yaml, name: name)], checkSyntax: checkSyntax, libraries: libraries)
     }
 
     /// Loads several sources as one application: entries of one may refer to another's.

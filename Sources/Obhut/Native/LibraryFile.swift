@@ -20,6 +20,8 @@ final class LibraryFile: LibraryContents {
         return .unusable(fault ?? "")
     }
 
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     /// Where the loader finds a soname.
     static func find(_ soname: String) -> String? {
         guard let path = obn_find_library(soname) else { return nil }
