@@ -57,7 +57,10 @@ let package = Package(
         // Catches C++ exceptions of foreign functions; only for the library, which has libstdc++.
         .target(name: "CNativeGuard", dependencies: ["CNative"]),
         // The child OS process in which a native function runs; C alone, so that it starts fast.
-        .executableTarget(name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC),
+        // Without the start of Swift's runtime, which would install handlers of its own.
+        .executableTarget(
+            name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC,
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-stdlib"])]),
         .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CNativeGuard", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),

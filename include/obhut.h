@@ -257,6 +257,12 @@ obhut_status obhut_config_set_seed(obhut_config *config, uint64_t seed);
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_config_set_cloning(obhut_config *config, int32_t enabled);
 
+/* Where the program obhut-worker lies (copied), in which native functions run that have an OS process of their own;
+ * NULL, the default: libexec/obhut/obhut-worker in a folder above the library, or obhut-worker beside it. It has to be of the same
+ * build as the library.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_worker(obhut_config *config, const char *path);
+
 /* Lets applications use the shared libraries that `pattern` (copied) names, beside those that they allow
  * themselves (`native: { allow: [...] }`); without either they use none. A soname, "libz.so.1", or an absolute
  * path, each with the wildcards of a shell; one that ends in "/" is all that lies below it. Each call adds one.

@@ -188,3 +188,12 @@ public func obhut_config_allow_native(
 public func obhut_config_free(_ config: OpaquePointer!) {
     _ = HandleTable.shared.remove(config, .config, as: ConfigurationObject.self)
 }
+
+@_cdecl("obhut_config_set_worker") @implementation
+public func obhut_config_set_worker(_ config: OpaquePointer!, _ path: UnsafePointer<CChar>!) -> obhut_status {
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
+    let worker = path.map { String(cString: $0) }
+    if worker?.isEmpty == true { return OBHUT_INVALID_ARGUMENT }
+    config.change { $0.worker = worker }
+    return OBHUT_OK
+}

@@ -167,7 +167,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     /// What the plugin has said is wrong.
     fileprivate func failure(_ function: String, _ status: Int32) -> String {
         if pointee.context.pointee.has_failed {
-            return withUnsafeBytes(of: &pointee.context.pointee.failure) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            return pointee.context.failure
         }
         return "\(function) of \(String(cString: pointee.symbol)) answered status \(status)"
     }

@@ -131,10 +131,17 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
     }
 
     private func call() -> NativeEnd {
-        var text = [CChar](repeating: 0, count: 2048)
-        guard let library = obn_library_open(program.library, &text, text.count),
-            obn_library_init(library, &text, text.count) == 0,
-            let function = obn_library_symbol(library, program.symbol, &text, text.count)
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2048) { text in
+            text[0] = 0
+            return call(text.baseAddress!, text.count)
+        }
+    }
+
+    /// - Parameter text: room for what is wrong, `size` bytes.
+    private func call(_ text: UnsafeMutablePointer<CChar>, _ size: Int) -> NativeEnd {
+        guard let library = obn_library_open(program.library, text, size),
+            obn_library_init(library, text, size) == 0,
+            let function = obn_library_symbol(library, program.symbol, text, size)
         else { return .failed(String(cString: text), traceback: nil) }
         var signature = program.signature.raw
         let context = UnsafeMutablePointer<obn_context>.allocate(capacity: 1)
@@ -154,11 +161,11 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
             let status = arguments.withUnsafeBytes {
                 obn_call(
                     function, &signature, UnsafeMutableRawPointer(context).assumingMemoryBound(to: obhut_context.self),
-                    $0.baseAddress, $0.count, &result, &length, &text, text.count)
+                    $0.baseAddress, $0.count, &result, &length, text, size)
             }
             defer { free(result) }
             if status == OBN_FAILED, context.pointee.has_failed {
-                return .failed(withUnsafeBytes(of: &context.pointee.failure) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }, traceback: nil)
+                return .failed(context.failure, traceback: nil)
             }
             if status != 0 { return .failed(String(cString: text), traceback: nil) }
             let own = context.pointee.result
@@ -225,5 +232,12 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
             obn_control_stop(control)
             answered.signal()
         }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == obn_context {
+    /// What the plugin has said by `obhut_fail`.
+    var failure: String {
+        withUnsafeBytes(of: &pointee.failure) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
     }
 }

@@ -25,6 +25,8 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     var lastErrors: [String] = []
     /// When it is killed because its channel is gone and it has not ended.
     var killAt = Int64.max
+    /// It was killed for that.
+    var isLost = false
     var hasChannel = true
     /// It has said how its function ended.
     var hasEnded = false
@@ -43,10 +45,13 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     var wasRefused: Bool { lock.with { !isClosed && obn_control_refused(process.control) } }
 
     /// Gives it what it has to run.
-    func begin(_ run: WorkerRun, _ frame: UnsafeRawBufferPointer) {
+    /// - Returns: false: it has ended already, before its time.
+    func begin(_ run: WorkerRun, _ frame: UnsafeRawBufferPointer) -> Bool {
         lock.with {
+            if isClosed { return false }
             self.run = run
             writeLocked(frame)
+            return true
         }
     }
 
@@ -138,16 +143,22 @@ final class WorkerRun: NativeRun, @unchecked Sendable {
         super.init(process, program)
     }
 
+    enum Beginning {
+        case begun
+        /// It is over; the child is as it was.
+        case over
+        case workerEnded
+    }
+
     /// A child is there for it.
-    /// - Returns: false: it is over; the child is as it was.
-    func begin(on worker: NativeWorker) -> Bool {
+    func begin(on worker: NativeWorker) -> Beginning {
         lock.with {
-            if isOver { return false }
-            self.worker = worker
+            if isOver { return .over }
             if isStopRequested { worker.requestStop() }
             let frame = startFrame()
-            worker.begin(self, frame.bytes)
-            return true
+            guard worker.begin(self, frame.bytes) else { return .workerEnded }
+            self.worker = worker
+            return .begun
         }
     }
 

@@ -45,8 +45,13 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         if spare == nil { waiting.append(run) }
         changed.signal()
         lock.unlock()
-        // It is its owner who calls: it cannot be over.
-        if let spare { _ = run.begin(on: spare) }
+        // It is its owner who calls: it cannot be over. But the spare may have died.
+        if let spare, run.begin(on: spare) == .workerEnded {
+            lock.with {
+                waiting.append(run)
+                changed.signal()
+            }
+        }
         return nil
     }
 
@@ -103,9 +108,12 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         while !waiting.isEmpty {
             let run = waiting.removeFirst()
             lock.unlock()
-            let hasBegun = run.begin(on: worker)
+            let beginning = run.begin(on: worker)
+            if beginning == .workerEnded {
+                run.ended(.failed("the program \(program ?? "obhut-worker") (OS process \(worker.osPid)) has ended at once", traceback: nil))
+            }
             lock.lock()
-            if hasBegun { return }
+            if beginning != .over { return }
         }
         if isClosed || worker.lock.with({ worker.isClosed }) { return }
         spares.append(worker)

@@ -17,6 +17,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     /// How long `close` waits for children that were killed: one in the middle of a call of the system that cannot be interrupted dies later.
     private static let closingTime: Int64 = 5_000_000_000
     private static let lastLines = 10
+    /// OBN_MOST_BYTES, which Swift reads as another number.
+    private static let mostBytes = 1 << 31
 
     private let poll: Int32
     private let bell: Int32
@@ -130,7 +132,10 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     private func killLost() {
         let now = Clock.read(CLOCK_MONOTONIC)
-        for worker in lost where now >= worker.killAt { worker.kill() }
+        for worker in lost where now >= worker.killAt {
+            worker.isLost = true
+            worker.kill()
+        }
         lost.removeAll { now >= $0.killAt }
     }
 
@@ -162,7 +167,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         while bytes.count - offset >= 4 {
             let size = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
             let run = worker.lock.with { worker.run }
-            guard let run, size <= min(run.mostBytes, Int(OBN_MOST_BYTES)) &+ 4096 else {
+            guard let run, size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
                 // No program of ours writes that: something else does, on a descriptor that is not its own.
                 end(worker, .failed("\(run?.program.symbol ?? "") (OS process \(worker.osPid)) wrote what is no frame to its channel", traceback: nil))
                 worker.kill()
@@ -276,7 +281,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         if errno != 0 {
             return "ended \(place) without returning; how is not known: this program ignores SIGCHLD, or has itself waited for it"
         }
-        if worker.killAt != .max || end.code == Int32(OBN_EXIT_CHANNEL) {
+        if worker.isLost || end.code == Int32(OBN_EXIT_CHANNEL) {
             return "killed \(place): it has closed the channel to the runtime"
         }
         if end.code == Int32(OBN_EXIT_PROTOCOL) {

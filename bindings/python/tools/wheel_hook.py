@@ -56,6 +56,10 @@ class WheelHook(BuildHookInterface[Any]):
             if licence.is_file():
                 shutil.copy(licence, stage / "licenses" / package)
         subprocess.run(["patchelf", "--set-rpath", "$ORIGIN", str(stage / "lib" / name)], check=True)
+        # Found beside the library, in libexec/obhut above it or in its own folder; it needs the libffi that lies there too.
+        worker = stage / "lib" / "obhut-worker"
+        shutil.copy(installation / "libexec" / "obhut" / "obhut-worker", worker)
+        subprocess.run(["patchelf", "--set-rpath", "$ORIGIN", str(worker)], check=True)
         for header in (installation / "include").iterdir():
             shutil.copy(header, stage / "include" / header.name)
         build_data["force_include"].update({str(stage / each): f"obhut/{each}" for each in ("lib", "include", "licenses")})
