@@ -23,6 +23,7 @@ HEADERS  = $(notdir $(wildcard include/*.h include/*.hpp))
 CMAKE_FILES = $(addprefix lib/cmake/Obhut/,ObhutConfig.cmake ObhutConfigVersion.cmake)
 FILES    = bin/obhut lib/libobhut.so.$(VERSION) lib/libobhut.so.$(SOMAJOR) lib/libobhut.so \
            $(addprefix include/,$(HEADERS)) lib/pkgconfig/obhut.pc $(CMAKE_FILES) \
+           libexec/obhut/obhut-worker \
            share/man/man1/obhut.1 share/man/man3/obhut.3 \
            share/bash-completion/completions/obhut share/zsh/site-functions/_obhut \
            share/fish/vendor_completions.d/obhut.fish
@@ -54,6 +55,12 @@ build: setup
 	@for file in $(notdir $(CMAKE_FILES)); do $(call fill,..) cmake/$$file.in >build/lib/cmake/Obhut/$$file || exit 1; done
 	OBHUT_PACKAGING=1 $(SWIFT) build -c release --product obhut --static-swift-stdlib --disable-local-rpath
 	strip -o build/bin/obhut.new $(RELEASE)/obhut && mv -f build/bin/obhut.new build/bin/obhut
+	@# C alone: no Swift in the process of a plugin, and a start in a millisecond. Its symbols are for plugins: malloc notes what is refused.
+	@mkdir -p build/libexec/obhut
+	$(CC) -std=gnu11 -O2 -DNDEBUG -fPIE -pie -ISources/CNative/include $$(pkg-config --cflags libffi) \
+		Sources/obhut-worker/main.c Sources/CNative/*.c -s -Wl,-z,now -o build/libexec/obhut/obhut-worker.new \
+		$$(pkg-config --libs libffi) -ldl -lrt -pthread
+	@mv -f build/libexec/obhut/obhut-worker.new build/libexec/obhut/obhut-worker
 	@mkdir -p build/share/bash-completion/completions build/share/zsh/site-functions \
 		build/share/fish/vendor_completions.d
 	@build/bin/obhut --generate-completion-script bash | sed '1{/^#!/d}' >build/share/bash-completion/completions/obhut

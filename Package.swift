@@ -47,11 +47,21 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
+        .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // include/obhut.h as a module: the exports are checked against it, the command sees nothing else.
         .target(name: "ObhutHeader"),
         .target(name: "CObhut", cSettings: debugC + [.define("NDEBUG", .when(configuration: .release))]),
-        .target(name: "Obhut", dependencies: ["CObhut", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
+        // What the library and the worker program share: calls of foreign functions, their context, frames.
+        .target(name: "CNative", dependencies: ["CFFI"], cSettings: debugC),
+        // Catches C++ exceptions of foreign functions; only for the library, which has libstdc++.
+        .target(name: "CNativeGuard", dependencies: ["CNative"]),
+        // The child OS process in which a native function runs; C alone, so that it starts fast.
+        // Without the start of Swift's runtime, which would install handlers of its own.
+        .executableTarget(
+            name: "obhut-worker", dependencies: ["CNative"], cSettings: debugC,
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-stdlib"])]),
+        .target(name: "Obhut", dependencies: ["CObhut", "CNative", "CNativeGuard", "CYAML", "ObhutHeader"], swiftSettings: debugSwift),
         // Keeps what is shipped loadable on glibc 2.34.
         .target(name: "CGlibcFloor"),
         // Holds the linker options of the shared library and nothing else. No test may depend on it:
@@ -64,7 +74,7 @@ let package = Package(
             dependencies: ["ObhutHeader", "CGlibcFloor", .product(name: "ArgumentParser", package: "swift-argument-parser")]
                 + (packaging ? [] : ["Obhut"]),
             linkerSettings: packaging ? [.linkedLibrary("obhut"), .unsafeFlags(commandLinking)] : []),
-        .testTarget(name: "ObhutTests", dependencies: ["Obhut"]),
+        .testTarget(name: "ObhutTests", dependencies: ["Obhut", "obhut-worker"]),
     ],
     swiftLanguageModes: [.v6]
 )

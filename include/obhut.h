@@ -83,7 +83,7 @@ const char *obhut_build_info(void);
 
 /* Whether the loaded library can do something, for programs that also run with an older one:
  * "lua", "names" (obhut_name_register), "requests" (obhut_request), "external" (obhut_runtime_define),
- * "inspection" (obhut_runtime_info), "fork" (OBHUT_FORKED). False for NULL and what it does not know.
+ * "inspection" (obhut_runtime_info), "fork" (OBHUT_FORKED), "native" (obhut_plugin.h). False for NULL and what it does not know.
  * [threads: any] [blocks: no] Since 0.1. */
 bool obhut_has_feature(const char *name);
 
@@ -120,6 +120,8 @@ typedef int32_t obhut_status;
 #define OBHUT_FAILED (-12)
 /* The handle is of the process from which this one was forked. See docs/embedding.md. */
 #define OBHUT_FORKED (-13)
+/* The process of this context has been ended: its function has to return (obhut_plugin.h). */
+#define OBHUT_TERMINATED (-14)
 
 typedef struct obhut_error obhut_error;
 
@@ -255,6 +257,18 @@ obhut_status obhut_config_set_seed(obhut_config *config, uint64_t seed);
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_config_set_cloning(obhut_config *config, int32_t enabled);
 
+/* Where the program obhut-worker lies (copied), in which native functions run that have an OS process of their own;
+ * NULL, the default: libexec/obhut/obhut-worker in a folder above the library, or obhut-worker beside it. It has to be of the same
+ * build as the library.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_set_worker(obhut_config *config, const char *path);
+
+/* Lets applications use the shared libraries that `pattern` (copied) names, beside those that they allow
+ * themselves (`native: { allow: [...] }`); without either they use none. A soname, "libz.so.1", or an absolute
+ * path, each with the wildcards of a shell; one that ends in "/" is all that lies below it. Each call adds one.
+ * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
+obhut_status obhut_config_allow_native(obhut_config *config, const char *pattern, obhut_error **error);
+
 /* How many crash reports a runtime keeps for obhut_runtime_next_crash: the last `count` (at most
  * 1,048,576), and of these so many as together take about `bytes` bytes. Default: 256 and
  * 4 MiB. 0 of either: none.
@@ -372,6 +386,20 @@ obhut_status obhut_runtime_read_log(obhut_runtime *runtime, char **text, size_t 
  * OBHUT_WRONG_STATE, OBHUT_SYSTEM. Since 0.1. */
 obhut_status obhut_runtime_explain(obhut_runtime *runtime, int32_t format, char **text, size_t *length,
                                    size_t *warnings, obhut_error **error);
+
+/* Forms of obhut_plugin_inspect. Text for people, */
+#define OBHUT_INSPECT_TEXT 0
+/* one JSON object. */
+#define OBHUT_INSPECT_JSON 1
+
+/* What a shared library offers for entries of kind process.native: of a plugin (obhut_plugin.h) its name, version, ABI
+ * and entries with their signatures, of another its functions. It is read, not loaded: nothing of it runs. `path`: a
+ * file, or a soname without "/". `*text` is owned: obhut_bytes_free; it ends with a newline, and a NUL that `*length`
+ * does not count. The fields of the object are in docs/cli.md.
+ * OBHUT_NOT_FOUND: there is no such file. OBHUT_INVALID_ARGUMENT: it is no shared library that could be used here, or a
+ * plugin of another ABI; the error tells why, and which side to upgrade.
+ * [threads: any] [blocks: to finish] OBHUT_NOT_FOUND, OBHUT_INVALID_ARGUMENT, OBHUT_SYSTEM. Since 0.1. */
+obhut_status obhut_plugin_inspect(const char *path, int32_t format, char **text, size_t *length, obhut_error **error);
 
 /* Figures of a runtime; see obhut_runtime_counters. */
 typedef struct obhut_counters {

@@ -966,6 +966,17 @@ public:
     config &preemption_signal(int number) { return check(obhut_config_set_preemption_signal(native(), number)); }
     config &seed(std::uint64_t value) { return check(obhut_config_set_seed(native(), value)); }
     config &cloning(bool enabled) { return check(obhut_config_set_cloning(native(), enabled ? 1 : 0)); }
+    /// Where the program obhut-worker lies; empty: beside the library.
+    config &worker(const std::string &path)
+    {
+        return check(obhut_config_set_worker(native(), path.empty() ? nullptr : path.c_str()));
+    }
+    /// Shared libraries that applications may use: a soname or an absolute path, with wildcards.
+    config &allow_native(const std::string &pattern)
+    {
+        detail::call(&obhut_config_allow_native, native(), pattern.c_str());
+        return *this;
+    }
     /// How many crash reports are kept, and how many bytes of them.
     config &crash_reports(std::uint32_t count, std::size_t bytes)
     {

@@ -87,6 +87,11 @@ static void make_textual(lua_State *L) {
 #define OBH_BLOCKING_METHOD(type, lua, name) TRAMPOLINE(name) CONTINUATION(name)
 #include "functions.def"
 
+void obh_lua_pushnative(lua_State *L, const void *address) {
+    lua_pushlightuserdata(L, (void *)address);
+    lua_pushcclosure(L, obh_lua_calls_native_call, 1);
+}
+
 static const lua_KFunction continuations[operation_count] = {
 #define OBH_BLOCKING(module, lua, name) [operation_##name] = lua_resumes_##name,
 #define OBH_BLOCKING_METHOD(type, lua, name) [operation_##name] = lua_resumes_##name,

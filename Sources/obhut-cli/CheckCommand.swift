@@ -16,9 +16,12 @@ struct CheckCommand: ParsableCommand {
     @Argument(help: "The application's folder.", completion: .directory)
     var dir = "."
 
+    @OptionGroup
+    var native: NativeOptions
+
     func run() throws {
         Interruption.watch()
-        _ = try Application(folder: dir)
+        _ = try Application(folder: dir, native: native)
         if let status = Interruption.status { throw status }
         Output.standard.writeLine("\(dir): no faults found")
     }

@@ -29,6 +29,7 @@ struct Command: ParsableCommand {
         version: "obhut \(String(cString: obhut_version()))",
         subcommands: [
             RunCommand.self, ExecCommand.self, CheckCommand.self, ExplainCommand.self, CrashesCommand.self,
+            PluginCommand.self,
         ])
 
     static func main() {

@@ -29,6 +29,9 @@ struct ExecCommand: ParsableCommand {
     var host: String?
 
     @OptionGroup
+    var native: NativeOptions
+
+    @OptionGroup
     var log: LogOptions
 
     @OptionGroup
@@ -76,7 +79,7 @@ struct ExecCommand: ParsableCommand {
         let arguments = try Arguments(texts)
         Interruption.watch()
         let application = try Application(
-            folder: folder, logFormat: log.format, crashLog: crashes.open(), arguments: Array(texts))
+            folder: folder, native: native, logFormat: log.format, crashLog: crashes.open(), arguments: Array(texts))
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_HOSTS)
 

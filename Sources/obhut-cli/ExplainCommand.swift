@@ -32,9 +32,12 @@ struct ExplainCommand: ParsableCommand {
     @Option(help: "Whether the text has colours; auto: on a terminal, unless NO_COLOR is set.")
     var color = LogOptions.Color.auto
 
+    @OptionGroup
+    var native: NativeOptions
+
     func run() throws {
         Interruption.watch()
-        let application = try Application(folder: dir)
+        let application = try Application(folder: dir, native: native)
         if let status = Interruption.status { throw status }
         let format = json ? OBHUT_EXPLAIN_JSON : color.isOn(STDOUT_FILENO) ? OBHUT_EXPLAIN_COLORED : OBHUT_EXPLAIN_TEXT
         do {

@@ -31,9 +31,12 @@ final class Application {
     private(set) var port: OpaquePointer?
 
     /// Leaves with `misuse` and the list of the folder's faults if it has any.
-    /// - Parameter arguments: for the processes that ask for them.
+    /// - Parameters:
+    ///   - native: what the application may use of shared libraries beside what lies in its folder.
+    ///   - arguments: for the processes that ask for them.
     init(
-        folder: String, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, crashLog: CrashLog? = nil, arguments: [String] = []
+        folder: String, native: NativeOptions, logFormat: Int32 = OBHUT_LOG_FORMAT_TEXT, crashLog: CrashLog? = nil,
+        arguments: [String] = []
     ) throws {
         let config = obhut_config_new()
         defer { obhut_config_free(config) }
@@ -50,6 +53,7 @@ final class Application {
         withTexts(arguments) { _ = obhut_config_set_arguments(config, $0, arguments.count) }
         var runtime: OpaquePointer?
         do {
+            try allowLibraries(of: folder, and: native.patterns, in: config)
             try attempt { obhut_runtime_create(config, &runtime, $0) }
             try attempt { obhut_runtime_load_folder(runtime, folder, $0) }
         } catch {
@@ -119,6 +123,19 @@ final class Application {
         }
         return nil
     }
+}
+
+private func allowLibraries(of folder: String, and patterns: [String], in config: OpaquePointer?) throws(LibraryError) {
+    for pattern in patterns { try attempt { obhut_config_allow_native(config, pattern, $0) } }
+    // A folder that is not there is told by the load.
+    guard let real = realpath(folder, nil) else { return }
+    defer { free(real) }
+    var pattern = ""
+    for character in String(cString: real) {
+        if "*?[]\\".contains(character) { pattern.append("\\") }
+        pattern.append(character)
+    }
+    try attempt { obhut_config_allow_native(config, pattern + "/", $0) }
 }
 
 /// Reads what is there: the bytes, 0 at the end, a negative errno.

@@ -27,6 +27,9 @@ struct RunCommand: ParsableCommand {
     var dir = "."
 
     @OptionGroup
+    var native: NativeOptions
+
+    @OptionGroup
     var log: LogOptions
 
     @OptionGroup
@@ -38,7 +41,7 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         Interruption.watch()
         let application = try Application(
-            folder: dir, logFormat: log.format, crashLog: crashes.open(), arguments: arguments)
+            folder: dir, native: native, logFormat: log.format, crashLog: crashes.open(), arguments: arguments)
         // Asked while it loaded: nothing runs yet, so there is nothing to stop.
         if let status = Interruption.status { throw status }
         try application.start(OBHUT_START_ALL)

@@ -92,7 +92,7 @@ debs_clean() {
 debs_depend() {
     local found
     found=$(dpkg-deb -f build/deb/libobhut0_*.deb Depends)
-    has "$found" 'liblua5.4-0' && has "$found" 'libyaml-0-2' && has "$found" 'libc6 (>= 2.34)' && has "$found" 'libstdc++6 (>= 11)'
+    has "$found" 'liblua5.4-0' && has "$found" 'libyaml-0-2' && has "$found" 'libffi8' && has "$found" 'libc6 (>= 2.34)' && has "$found" 'libstdc++6 (>= 11)'
     has "$(dpkg-deb -f build/deb/libobhut-dev_*.deb Depends)" "libobhut0 (= $version-"
     has "$(dpkg-deb -f build/deb/obhut_*.deb Depends)" "libobhut0 (= $version-"
     absent '[Ss]wift' "$(dpkg-deb -f build/deb/obhut_*.deb Depends)$found"

@@ -125,6 +125,8 @@ void obh_lua_pushmodule(struct lua_State *L, int module);
  * (names.c); does nothing to any other value. */
 void obh_lua_complete(struct lua_State *L, int index);
 
+/* Pushes a function of Lua that calls obh_call_native_call, whose first upvalue (at OBH_REGISTRY - 1) is `address`. */
+void obh_lua_pushnative(struct lua_State *L, const void *address);
 /* Pushes the function that dumped code makes (obh_compile); 0, or a message is pushed instead. */
 int obh_lua_loadcode(struct lua_State *L, const void *code, size_t size, const char *chunk_name);
 

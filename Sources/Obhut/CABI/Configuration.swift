@@ -168,7 +168,32 @@ public func obhut_config_set_cloning(_ config: OpaquePointer!, _ enabled: Int32)
     return OBHUT_OK
 }
 
+@_cdecl("obhut_config_allow_native") @implementation
+public func obhut_config_allow_native(
+    _ config: OpaquePointer!, _ pattern: UnsafePointer<CChar>!, _ error: ErrorOut
+) -> obhut_status {
+    report(error) { () throws(Failure) in
+        guard let object = find(configuration: config) else { throw .handle("config", config) }
+        guard let pattern, let text = String(validatingCString: pattern) else {
+            throw .argument("pattern must be a string in UTF-8, not NULL")
+        }
+        guard let parsed = LibraryPattern(text) else {
+            throw .argument("pattern must be \(LibraryPattern.rule), got \(quoted(text, by: "\""))")
+        }
+        object.change { $0.libraries.append(parsed) }
+    }
+}
+
 @_cdecl("obhut_config_free") @implementation
 public func obhut_config_free(_ config: OpaquePointer!) {
     _ = HandleTable.shared.remove(config, .config, as: ConfigurationObject.self)
+}
+
+@_cdecl("obhut_config_set_worker") @implementation
+public func obhut_config_set_worker(_ config: OpaquePointer!, _ path: UnsafePointer<CChar>!) -> obhut_status {
+    guard let config = find(configuration: config) else { return Failure.handle("config", config).status }
+    let worker = path.map { String(cString: $0) }
+    if worker?.isEmpty == true { return OBHUT_INVALID_ARGUMENT }
+    config.change { $0.worker = worker }
+    return OBHUT_OK
 }

@@ -42,7 +42,7 @@ extension Runtime.SpawnProblem {
     var failure: Failure {
         switch self {
         case .notFound(let text): Failure(OBHUT_NOT_FOUND, text)
-        case .wrongKind(let text): Failure(OBHUT_INVALID_ARGUMENT, text)
+        case .wrongKind(let text), .invalidArgument(let text): Failure(OBHUT_INVALID_ARGUMENT, text)
         case .wrongState(let text): Failure(OBHUT_WRONG_STATE, text)
         case .limit(let text): Failure(OBHUT_LIMIT, text)
         case .system(let text): Failure(OBHUT_SYSTEM, text)

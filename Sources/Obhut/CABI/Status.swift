@@ -95,6 +95,8 @@ private let statusNames: [StatusName] = [
     .init(status: OBHUT_FAILED, name: "OBHUT_FAILED", text: "what was asked for was tried, and failed"),
     .init(
         status: OBHUT_FORKED, name: "OBHUT_FORKED", text: "a handle of the process from which this one was forked"),
+    .init(
+        status: OBHUT_TERMINATED, name: "OBHUT_TERMINATED", text: "the process of this context has been ended"),
     .init(status: OBHUT_SYSTEM, name: "OBHUT_SYSTEM", text: "the system refused something"),
 ]
 

@@ -14,7 +14,7 @@ public func obhut_abi_version() -> UInt32 {
 }
 
 /// What `obhut_has_feature` knows, as include/obhut.h lists it.
-private let features: Set<String> = ["lua", "names", "requests", "external", "inspection", "fork"]
+private let features: Set<String> = ["lua", "names", "requests", "external", "inspection", "fork", "native"]
 
 @_cdecl("obhut_has_feature") @implementation
 public func obhut_has_feature(_ name: UnsafePointer<CChar>!) -> Bool {

@@ -37,13 +37,18 @@ final class AddedChildReader {
             throw ChildFault(kind: "NOT_FOUND", message: AddedChildReader.text(of: faults))
         }
         let entries = EntryReader(
-            catalogue: catalogue.reporting(to: faults), sources: LuaSources(faults: faults), faults: faults, cores: 1,
+            catalogue: catalogue.reporting(to: faults), sources: LuaSources(faults: faults),
+            libraries: NativeLibraries(LibraryAccess(), allowed: [], faults: faults), faults: faults, cores: 1,
             finished: { [application] in application[$0] })
         guard var child = entries.readChild(node, in: namespace, isAdded: true), faults.count == 0 else {
             throw ChildFault(kind: "INVALID", message: AddedChildReader.text(of: faults))
         }
         if child.host == nil, application[child.process]?.kind != .supervisor {
-            if case .process(let process)? = application[child.process]?.definition { child.host = process.host }
+            switch application[child.process]?.definition {
+            case .process(let process)?: child.host = process.host
+            case .native(let native)?: child.host = native.host
+            default: break
+            }
             if child.host == nil, hosts.count == 1 { child.host = hosts[0] }
             if child.host == nil {
                 let names = hosts.map(\.description).joined(separator: ", ")

@@ -9,7 +9,8 @@
 //   (`EntryGraph`). A step goes on after faults as far as it can.
 // - A load is a function of the files: entries and faults come in the same order whatever
 //   order the file system lists its names in.
-// - Entries know nothing of Lua. Who loads passes the compiler in as `checkSyntax`.
+// - Entries know nothing of Lua and of what is in shared libraries. Who loads passes the
+//   compiler in as `checkSyntax`, and who reads libraries as `libraries`.
 // - A load happens on the caller's thread and blocks it for the time of reading.
 //
 // An application is immutable and may be shared by all threads.
@@ -40,24 +41,32 @@ struct Application: Sendable {
 
     typealias SyntaxCheck = (_ source: [UInt8], _ chunkName: String) -> SyntaxFault?
 
-    static func load(folder: String, checkSyntax: SyntaxCheck) -> Result<Application, ApplicationFaults> {
-        load([.folder(folder)], checkSyntax: checkSyntax)
+    static func load(
+        folder: String, checkSyntax: SyntaxCheck, libraries: LibraryAccess = LibraryAccess()
+    ) -> Result<Application, ApplicationFaults> {
+        load([.folder(folder)], checkSyntax: checkSyntax, libraries: libraries)
     }
 
     static func load(
-        yaml: String, name: String = "<yaml>", checkSyntax: SyntaxCheck
+        yaml: String, name: String = "<yaml>", checkSyntax: SyntaxCheck, libraries: LibraryAccess = LibraryAccess()
     ) -> Result<Application, ApplicationFaults> {
-        load([.yaml(yaml, name: name)], checkSyntax: checkSyntax)
+        load([.yaml(yaml, name: name)], checkSyntax: checkSyntax, libraries: libraries)
     }
 
     /// Loads several sources as one application: entries of one may refer to another's.
-    static func load(_ sources: [Source], checkSyntax: SyntaxCheck) -> Result<Application, ApplicationFaults> {
+    /// - Parameter libraries: the shared libraries that it may name; none if nothing is given.
+    static func load(
+        _ sources: [Source], checkSyntax: SyntaxCheck, libraries: LibraryAccess = LibraryAccess()
+    ) -> Result<Application, ApplicationFaults> {
         let faults = FaultList()
         var catalogue = Catalogue(faults: faults)
         for source in sources { catalogue.read(source, faults) }
 
         let texts = LuaSources(faults: faults)
-        let reader = EntryReader(catalogue: catalogue, sources: texts, faults: faults, cores: onlineCores())
+        let reader = EntryReader(
+            catalogue: catalogue, sources: texts,
+            libraries: NativeLibraries(libraries, allowed: catalogue.allowedLibraries, faults: faults), faults: faults,
+            cores: onlineCores())
         var linker = EntryLinker(entries: catalogue.declarations.compactMap(reader.read), catalogue: catalogue)
         catalogue.misnamed.forEach { _ = reader.read($0) }
         texts.check(checkSyntax)

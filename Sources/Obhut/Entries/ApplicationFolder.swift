@@ -69,6 +69,14 @@ struct ApplicationFolder: Sendable {
         return resolved
     }
 
+    /// What the file is called from outside: below the folder's real path, and below its given one if that is absolute.
+    func absoluteNames(of path: String) -> [String] {
+        [realPath, givenPath].filter { $0.hasPrefix("/") }.map { $0 + ($0.hasSuffix("/") || path.isEmpty ? "" : "/") + path }
+    }
+
+    /// Absolute and without links, of anything.
+    static func realPath(of path: String) throws(FileProblem) -> String { try resolvePath(path) }
+
     /// The content of a regular file, by its real path.
     func read(_ resolved: String) throws(FileProblem) -> [UInt8] {
         // Without O_NONBLOCK, opening a named pipe waits for a writer that never comes.

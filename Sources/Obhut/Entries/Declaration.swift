@@ -30,6 +30,8 @@ struct Catalogue {
     /// their other faults only; nothing can refer to them.
     private(set) var misnamed: [Declaration] = []
     private var indices: [EntryID: Int] = [:]
+    /// Shared libraries that the application lets itself use.
+    private(set) var allowedLibraries: [LibraryPattern] = []
     private var faults: FaultList
 
     init(faults: FaultList) { self.faults = faults }
@@ -60,13 +62,14 @@ struct Catalogue {
         guard let root = document.root, let namespaceNode = root["namespace"], root["entries"] != nil
         else { return }
         document.faults.forEach(faults.report)
-        let known = ["version", "namespace", "entries", "meta"]
+        let known = ["version", "namespace", "entries", "native", "meta"]
         guard let fields = Fields(root, of: "the file", known: known, faults: faults) else { return }
 
         // `1.0` without quotes is a number to YAML and the same version to a person.
         if let version = fields["version"], version.shown != "1.0", version.string != "1.0" {
             fields.wrong("version", version, mustBe: "\"1.0\"")
         }
+        readAllowedLibraries(fields, origin)
         let entries = fields.list("entries", of: "entries") ?? []
         var namespace = "?"
         if let text = fields.string("namespace") {
@@ -76,6 +79,37 @@ struct Catalogue {
         }
         // Entries of a wrong namespace are read too: their bare references still hold.
         for entry in entries { declare(entry, in: namespace, origin) }
+    }
+
+    /// `native: { allow: […] }`.
+    private mutating func readAllowedLibraries(_ fields: Fields, _ origin: DocumentOrigin) {
+        guard let part = fields.fields("native", known: ["allow"]) else { return }
+        for node in part.list("allow", of: "libraries") ?? [] {
+            let scheme = "file://"
+            guard let text = node.string, text.hasPrefix(scheme) else {
+                if let pattern = node.string.flatMap({ LibraryPattern($0) }) {
+                    allowedLibraries.append(pattern)
+                } else {
+                    faults.report(
+                        at: node.position, "'native.allow' must have \(LibraryPattern.rule); or \"file://…\", got \(node.shown)")
+                }
+                continue
+            }
+            guard let folder = origin.folder else {
+                faults.report(
+                    at: node.position,
+                    "'native.allow' names a file, got \(node.shown), but this YAML does not come from a folder: "
+                        + "write an absolute path")
+                continue
+            }
+            guard let path = ApplicationFolder.join(origin.directory, String(text.dropFirst(scheme.count))) else {
+                faults.report(at: node.position, "'native.allow' leaves the application folder, got \(node.shown): write an absolute path")
+                continue
+            }
+            if let pattern = LibraryPattern(path + (text.hasSuffix("/") && !path.isEmpty ? "/" : ""), in: folder.absoluteNames(of: "")[0]) {
+                allowedLibraries.append(pattern)
+            }
+        }
     }
 
     private static let nameRule = "1 to 127 letters, digits, '_', '-' or '.'"
@@ -122,15 +156,12 @@ struct Catalogue {
             faults.report(at: kindNode.position, "'kind' must be a string, got \(kindNode.shown)")
             return nil
         }
-        let supported = EntryKind.allCases.filter(\.isSupported).map(\.rawValue)
+        let kinds = EntryKind.allCases.map(\.rawValue)
         guard let kind = EntryKind(rawValue: text) else {
             let rest = didYouMean(
-                text, among: supported, otherwise: "; the kinds are \(supported.joined(separator: ", "))")
+                text, among: kinds, otherwise: "; the kinds are \(kinds.joined(separator: ", "))")
             faults.report(at: kindNode.position, "unknown kind \(quoted(text))\(rest)")
             return nil
-        }
-        if !kind.isSupported {
-            faults.report(at: kindNode.position, "kind '\(kind.rawValue)' is not supported by this version")
         }
         return kind
     }

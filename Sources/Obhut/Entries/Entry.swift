@@ -8,9 +8,8 @@
 // - Durations are nanoseconds (`Int64`), sizes bytes (`Int`). A limit of 0 is "no limit",
 //   as in YAML; nil is "not given", and then whoever asks for the limit says whose default
 //   holds.
-// - `EntryKind` lists every kind of the design; `EntryDefinition` has a case for those of
-//   this version. A new kind is: a case there, its fields in `EntryReader+Kinds.swift`,
-//   its line in `isSupported`.
+// - A new kind is: a case in `EntryKind` and in `EntryDefinition`, and its fields in
+//   `EntryReader+Kinds.swift`.
 
 enum EntryKind: String, CaseIterable, Sendable {
     case processHost = "process.host"
@@ -23,16 +22,6 @@ enum EntryKind: String, CaseIterable, Sendable {
     case libraryLua = "library.lua"
     case libraryNative = "library.native"
     case registryEntry = "registry.entry"
-
-    /// False for a kind that the design has and this version has not.
-    var isSupported: Bool {
-        switch self {
-        case .processHost, .processLua, .processExternal, .processService, .supervisor, .functionLua, .libraryLua,
-            .registryEntry:
-            true
-        case .processNative, .libraryNative: false
-        }
-    }
 
     /// May have a `lifecycle`, and may be named in another's `depends_on`.
     var isStartable: Bool {
@@ -69,11 +58,13 @@ struct Entry: Sendable {
 enum EntryDefinition: Sendable {
     case host(HostEntry)
     case process(ProcessEntry)
+    case native(NativeEntry)
     case external(ExternalEntry)
     case service(ServiceEntry)
     case supervisor(SupervisorEntry)
     case function(FunctionEntry)
     case library(LuaCode)
+    case nativeLibrary(NativeLibraryEntry)
     case data(EntryValue)
 }
 

@@ -112,6 +112,9 @@ struct EntryLinker {
         case .process(var process) where process.host == nil && !namesOne && isStarted:
             process.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
             entries[index].definition = .process(process)
+        case .native(var native) where native.host == nil && !namesOne && isStarted:
+            native.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
+            entries[index].definition = .native(native)
         case .external(var external) where external.host == nil && !namesOne && isStarted:
             external.host = onlyHost(for: "'\(id)' starts with the application", at: entry.position, faults)
             entries[index].definition = .external(external)
@@ -137,6 +140,7 @@ struct EntryLinker {
         guard let index = indices[process] else { return nil }
         switch entries[index].definition {
         case .process(let process): return process.host
+        case .native(let native): return native.host
         case .external(let external): return external.host
         default: return nil
         }
@@ -177,7 +181,7 @@ extension Entry {
         case .process(let process): process.code
         case .function(let function): function.code
         case .library(let code): code
-        case .host, .external, .service, .supervisor, .data: nil
+        case .host, .native, .external, .service, .supervisor, .nativeLibrary, .data: nil
         }
     }
 
@@ -186,10 +190,11 @@ extension Entry {
         var ids = lifecycle?.dependsOn ?? []
         switch definition {
         case .process(let process): if let host = process.host { ids.append(host) }
+        case .native(let native): if let host = native.host { ids.append(host) }
         case .external(let external): if let host = external.host { ids.append(host) }
         case .service(let service): if let host = service.host { ids.append(host) }
         case .supervisor(let supervisor): ids += supervisor.children.compactMap(\.host)
-        case .host, .function, .library, .data: break
+        case .host, .function, .library, .nativeLibrary, .data: break
         }
         return ids
     }
@@ -199,7 +204,7 @@ extension Entry {
         switch definition {
         case .service(let service): [service.process]
         case .supervisor(let supervisor): supervisor.children.map { $0.service ?? $0.process }
-        case .host, .process, .external, .function, .library, .data: []
+        case .host, .process, .native, .external, .function, .library, .nativeLibrary, .data: []
         }
     }
 }

@@ -13,7 +13,12 @@ extension EntryReader {
         case .functionLua: ["source", "method", "modules", "imports", "env", "memory_limit"]
         case .libraryLua: ["source", "modules", "imports", "env"]
         case .registryEntry: ["data"]
-        case .processNative, .libraryNative: []
+        case .processNative:
+            [
+                "library", "symbol", "method", "signature", "entry", "isolation", "mode", "memory_limit", "cpu_limit",
+                "host", "input", "lifecycle",
+            ]
+        case .libraryNative: ["library", "functions", "offload"]
         }
     }
 
@@ -74,7 +79,7 @@ extension EntryReader {
         }
         let process = catalogue.resolve(
             node, in: declaration.id.namespace, role: "'process'",
-            mustBe: "a process.lua, a process.external or a function.lua", \.isRunnable)
+            mustBe: "a process.lua, a process.native, a process.external or a function.lua", \.isRunnable)
         guard let process else { return nil }
         return ServiceEntry(process: process, host: host, input: input)
     }

@@ -46,7 +46,7 @@ extension EntryReader {
         let named = fields["process"].flatMap {
             catalogue.resolve(
                 $0, in: namespace, role: "the child's 'process'",
-                mustBe: "a process.lua, a process.external, a function.lua, a process.service or a supervisor", \.isSupervisable)
+                mustBe: "a process.lua, a process.native, a process.external, a function.lua, a process.service or a supervisor", \.isSupervisable)
         }
         let kind = named.flatMap { catalogue[$0]?.kind }
         let service = kind == .processService ? named.flatMap(entry(of:)) : nil

@@ -7,16 +7,17 @@
 struct EntryReader {
     let catalogue: Catalogue
     let sources: LuaSources
+    let libraries: NativeLibraries
     let faults: FaultList
     /// What `workers` is if YAML says nothing.
     let cores: Int
     /// Entries that are read already: of a loaded application. Nil: what is asked for is read.
     var finished: ((EntryID) -> Entry?)? = nil
 
-    /// The entry of a declaration; nil if its kind is unknown or not supported, which was
-    /// reported.
+    /// The entry of a declaration; nil if its kind is unknown, or it lacks what nothing can
+    /// stand for, which was reported.
     func read(_ declaration: Declaration) -> Entry? {
-        guard let kind = declaration.kind, kind.isSupported else { return nil }
+        guard let kind = declaration.kind else { return nil }
         let known = ["name", "kind"] + EntryReader.fieldNames(of: kind) + ["meta"]
         guard let fields = Fields(declaration.node, of: kind.rawValue, known: known, faults: faults)
         else { return nil }
@@ -32,7 +33,12 @@ struct EntryReader {
         case .functionLua: definition = .function(readFunction(fields, declaration))
         case .libraryLua: definition = .library(readCode(fields, declaration))
         case .registryEntry: definition = .data(fields["data"]?.value ?? .null)
-        case .processNative, .libraryNative: return nil
+        case .processNative:
+            guard let native = readNative(fields, declaration) else { return nil }
+            definition = .native(native)
+        case .libraryNative:
+            guard let library = readNativeLibrary(fields, declaration) else { return nil }
+            definition = .nativeLibrary(library)
         }
         return Entry(
             id: declaration.id, kind: kind, definition: definition, meta: fields["meta"]?.value ?? .null,

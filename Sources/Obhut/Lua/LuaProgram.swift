@@ -23,12 +23,14 @@ final class LuaUnit: @unchecked Sendable {  // immutable; the memory behind the 
     /// What its `require` gives: built-in modules, and libraries by the name they go by.
     let modules: [String]
     let imports: [String: LuaUnit]
+    /// Libraries of C functions, likewise.
+    let natives: [String: NativeModule]
     /// Environment variables that it may read.
     let environment: [String]
 
     init(
         id: String, chunkName: String, text: [UInt8], modules: [String] = [],
-        imports: [String: LuaUnit] = [:], environment: [String] = []
+        imports: [String: LuaUnit] = [:], natives: [String: NativeModule] = [:], environment: [String] = []
     ) throws(SyntaxFault) {
         let name = strdup("@" + chunkName)!
         do throws(SyntaxFault) {
@@ -41,6 +43,7 @@ final class LuaUnit: @unchecked Sendable {  // immutable; the memory behind the 
         self.chunkName = UnsafePointer(name)
         self.modules = modules
         self.imports = imports
+        self.natives = natives
         self.environment = environment
     }
 
@@ -123,6 +126,7 @@ final class LuaPrograms {
     private let application: Application
     private let cloning: Cloning
     private var libraries: [EntryID: LuaUnit] = [:]
+    private var natives: [EntryID: NativeModule] = [:]
 
     init(_ application: Application, cloning: Cloning) {
         self.application = application
@@ -142,14 +146,26 @@ final class LuaPrograms {
 
     private func unit(_ id: String, _ code: LuaCode) -> LuaUnit {
         var imports: [String: LuaUnit] = [:]
-        for item in code.imports { imports[item.name] = library(item.library) }
+        var natives: [String: NativeModule] = [:]
+        for item in code.imports {
+            imports[item.name] = library(item.library)
+            natives[item.name] = native(item.library)
+        }
         do throws(SyntaxFault) {
             return try LuaUnit(
                 id: id, chunkName: code.source.chunkName, text: code.source.text,
-                modules: code.modules, imports: imports, environment: code.environment)
+                modules: code.modules, imports: imports, natives: natives, environment: code.environment)
         } catch {
             fatalError("\(code.source.chunkName):\(error.line): \(error.message)")
         }
+    }
+
+    private func native(_ id: EntryID) -> NativeModule? {
+        if let known = natives[id] { return known }
+        guard case .nativeLibrary(let entry) = application[id]?.definition else { return nil }
+        let made = NativeModule(entry, id: id.description)
+        natives[id] = made
+        return made
     }
 
     private func library(_ id: EntryID) -> LuaUnit? {

@@ -195,6 +195,8 @@ extension ProcessSystem {
         case acceptorFull(String)
         case notRunning
         case noDescriptor
+        /// They do not fit what the entry takes.
+        case wrongArguments(entry: String, String)
 
         var text: String {
             switch self {
@@ -208,6 +210,7 @@ extension ProcessSystem {
             case .acceptorFull(let entry):
                 "\(entry) is run by the host program, and the mailbox of the port that takes it is full"
             case .noDescriptor: "no file descriptor is left for the port of the process"
+            case .wrongArguments(let entry, let why): "\(entry) takes other arguments: \(why)"
             case .notRunning: "the runtime is not started, or is stopping"
             }
         }
@@ -236,6 +239,7 @@ extension ProcessSystem {
                 definition, program, on: host, arguments: arguments, parent: parent, options: options, context: context,
                 beforeItRuns: beforeItRuns)
         }
+        if let fault = definition.argumentFault?(arguments) { throw .wrongArguments(entry: definition.id, fault) }
         // It counts as alive before the host's state is looked at: whoever stops the host
         // changes the state and then waits for all to end, so one sees the other.
         countUp()

@@ -14,7 +14,14 @@ final class ProcessDefinition: @unchecked Sendable {  // immutable
     /// Bytes; nil: the host's, 0: no limit.
     let memoryLimit: Int?
 
-    init(id: String, body: UnsafePointer<obh_body>, program: AnyObject, memoryLimit: Int? = nil) {
+    /// What is wrong with the arguments of a spawn, an encoded array, nil: nothing. Nil: any will do.
+    let argumentFault: (@Sendable (UnsafeRawBufferPointer) -> String?)?
+
+    init(
+        id: String, body: UnsafePointer<obh_body>, program: AnyObject, memoryLimit: Int? = nil,
+        argumentFault: (@Sendable (UnsafeRawBufferPointer) -> String?)? = nil
+    ) {
+        self.argumentFault = argumentFault
         self.id = id
         self.body = body
         self.program = program

@@ -42,6 +42,8 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     var resolveSupervisor: (_ text: String) -> SupervisorLookup = { .refused(kind: "NOT_FOUND", "supervisor not found: \($0)") }
     var writeLine: ((_ line: UnsafeRawBufferPointer) -> Void)?
     var surroundings = Surroundings()
+    /// What the bodies of native processes share; the core does not look at it. Set before the first spawn.
+    var native: AnyObject?
 
     enum DefinitionLookup {
         case found(ProcessDefinition)

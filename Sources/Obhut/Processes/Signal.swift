@@ -36,6 +36,9 @@ struct Signal {
         case overrun
         /// A timer of its own is due.
         case timer
+        /// From code of the process that runs elsewhere, on another thread or in another OS process: what it asks is the
+        /// payload; `a` is the body's own.
+        case call
     }
 
     var next: SignalPointer?
@@ -256,4 +259,13 @@ struct MailboxTaken: ~Copyable {
     func add(_ charge: UInt64) {
         word.store(word.load(ordering: .relaxed) &+ charge, ordering: .releasing)
     }
+}
+
+/// Why a topic cannot be sent to; nil if it can.
+@inline(__always)
+func topicFault(_ topic: UnsafeRawBufferPointer) -> String? {
+    if topic.isEmpty { return "the topic is empty" }
+    if topic.count > 255 { return "the topic is longer than 255 bytes" }
+    if topic[0] != UInt8(ascii: "@") { return nil }
+    return "topics that begin with @ are the runtime's: \(String(decoding: topic, as: UTF8.self))"
 }

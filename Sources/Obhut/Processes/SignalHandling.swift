@@ -38,6 +38,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         case .timer:
             forgetWakeTimer()
             signal.release()
+        case .call: pointee.mailbox.answers.append(signal)
         case .link, .unlink, .monitor, .demonitor: handleRelation(signal)
         }
     }

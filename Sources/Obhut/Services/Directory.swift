@@ -44,8 +44,13 @@ final class Directory: Sendable {
             case .function(let function):
                 definitions[id] = programs.definition(
                     entry, function.code, method: function.method, memoryLimit: function.memoryLimit)
+            case .native(let native):
+                let program = NativeProgram(native, id: id)
+                definitions[id] = ProcessDefinition(
+                    id: id, body: native.mode == .handler ? NativeHandler.table : NativeShell.table, program: program,
+                    argumentFault: { program.fault(of: $0) })
             case .external: definitions[id] = externals.declare(id)
-            case .service, .supervisor, .library, .data: break
+            case .service, .supervisor, .library, .nativeLibrary, .data: break
             }
         }
         let supervisors = scheduler.addHost(named: SupervisorProgram.hostID, limits: .ofSupervisors)

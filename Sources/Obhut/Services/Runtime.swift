@@ -26,6 +26,10 @@ struct RuntimeConfiguration {
 
     /// How the VMs of processes are made.
     var cloning = Cloning.fromSecond
+    /// Shared libraries that applications may use, beside those that they allow themselves.
+    var libraries: [LibraryPattern] = []
+    /// The program `obhut-worker`; nil: the one beside the library.
+    var worker: String?
 
     /// Whether `number` can serve as the preemption signal; 0 means none.
     static func maySignal(_ number: Int32) -> Bool {
@@ -61,6 +65,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     let output: OutputQueue
     let log: Log
     let crashes: CrashReports
+    let native: NativeExecution
     private let input: InputQueue?
     /// What the host program may name; empty before the load, constant after it.
     var directory: Directory { directoryLock.with { loadedDirectory } }
@@ -82,6 +87,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private var ports: [Pid: Port] = [:]  // guarded by lock
     private let signalNumber: Int32
     private let cloning: Cloning
+    private let libraries: [LibraryPattern]
     /// When a stop that is under way ends by force; only brought forward, by any thread.
     private let forceAt = Atomic<Int64>(.max)
 
@@ -89,6 +95,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
 
     init(_ configuration: RuntimeConfiguration) throws(Problem) {
         cloning = configuration.cloning
+        libraries = configuration.libraries
         let fault = LuaLibrary.open()
         if let fault { throw .system(fault) }
         var seed: UInt64 = 0
@@ -101,6 +108,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
         crashes = CrashReports(configuration.crashes, system: system, threaded: !configuration.simulated)
         system.crashMessages = configuration.crashes.messages
+        native = NativeExecution(worker: configuration.worker)
+        system.native = native
         log = Log(
             sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,
             format: configuration.logFormat, crashes: crashes)
@@ -140,7 +149,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             }
         }
         // Files are read without the lock. Who starts meanwhile is refused, who stops is not.
-        switch Application.load(sources, checkSyntax: LuaProgram.check) {
+        switch Application.load(sources, checkSyntax: LuaProgram.check, libraries: .system(allowing: libraries)) {
         case .failure(let faults):
             lock.with { loading = .no }
             throw .invalidApplication(faults)
@@ -256,6 +265,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     enum SpawnProblem: Error {
         case notFound(String)
         case wrongKind(String)
+        case invalidArgument(String)
         case wrongState(String)
         case limit(String)
         case system(String)
@@ -307,6 +317,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             switch error {
             case .hostNotStarted, .notDefined, .acceptorEnded, .notRunning: throw .wrongState(error.text)
             case .hostFull, .tooManyProcesses, .outOfMemory, .acceptorFull: throw .limit(error.text)
+            case .wrongArguments: throw .invalidArgument(error.text)
             case .noDescriptor: throw .system(error.text)
             }
         }
@@ -397,6 +408,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
         for host in hosts { host.stop() }
+        native.close()
         input?.close()
         scheduler.stop()
         if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }

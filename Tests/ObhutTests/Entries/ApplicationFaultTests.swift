@@ -97,12 +97,15 @@ import Testing
             "a.yaml:6:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got 7: write \"7\"",
             "a.yaml:6:20: unknown kind 'process.lau'; did you mean 'process.lua'?",
             "a.yaml:7:11: 'name' must be 1 to 127 letters, digits, '_', '-' or '.', got \"a:b\"",
-            "a.yaml:7:24: unknown kind 'thing'; the kinds are process.host, process.lua, process.external, process.service, supervisor, function.lua, library.lua, registry.entry",
+            "a.yaml:7:24: unknown kind 'thing'; the kinds are process.host, process.lua, process.native, process.external, process.service, supervisor, function.lua, library.lua, library.native, registry.entry",
             "a.yaml:8:20: 'kind' must be a string, got a list",
             "a.yaml:9:46: 'process' refers to 'app:pool', which does not exist",
             "a.yaml:10:3: the supervisor has no 'children': a list of what it runs",
-            "a.yaml:11:20: kind 'process.native' is not supported by this version",
-            "a.yaml:12:20: kind 'library.native' is not supported by this version",
+            "a.yaml:11:3: the entry has no 'library': write a soname such as \"libz.so.1\", or \"file://libname.so\"",
+            "a.yaml:11:3: the entry has no 'signature': what the C function gives and takes, such as \"u64(u64, bytes)\"",
+            "a.yaml:11:3: the entry has no 'symbol': the name of the C function, or an 'entry' of a plugin",
+            "a.yaml:12:3: the entry has no 'functions': names and signatures, such as { crc32: \"u64(u64, bytes)\" }",
+            "a.yaml:12:3: the entry has no 'library': write a soname such as \"libz.so.1\", or \"file://libname.so\"",
         ])
     }
 
@@ -228,11 +231,11 @@ import Testing
         #expect(try faults(inEntries: """
             - { name: h, kind: process.host, host: { workers: 0 } }
             - { name: p, kind: process.lua, source: "return {}", host: h, lifecycle: { auto_start: true, depends_on: [s, u] } }
-            - { name: s, kind: process.native }
+            - { name: s, kind: process.native, library: libc.so.6, symbol: abs, signature: i32(i32) }
             - { name: u, kind: process.lau }
             """) == [
             "a.yaml:3:51: 'host.workers' must be a whole number from 1 to 1024, got 0",
-            "a.yaml:5:20: kind 'process.native' is not supported by this version",
+            "a.yaml:5:45: library 'libc.so.6' is not allowed: add it in this application, native: { allow: [\"libc.so.6\"] } beside 'namespace', or in the host program, obhut_config_allow_native(config, \"libc.so.6\"); with the command: --allow-native libc.so.6",
             "a.yaml:6:20: unknown kind 'process.lau'; did you mean 'process.lua'?",
         ])
     }
@@ -406,7 +409,7 @@ import Testing
             a.yaml:4:3: the entry has no 'source': write "file://name.lua" or the Lua text itself
             b.yaml:2:1: malformed YAML: did not find expected node content while parsing a flow node
             c/d.yml:3:61: 'host' refers to 'app:g', which does not exist; did you mean 'app:h'?
-            c/d.yml:4:20: unknown kind 'nothing'; the kinds are process.host, process.lua, process.external, process.service, supervisor, function.lua, library.lua, registry.entry
+            c/d.yml:4:20: unknown kind 'nothing'; the kinds are process.host, process.lua, process.native, process.external, process.service, supervisor, function.lua, library.lua, library.native, registry.entry
             c/p.lua:1: syntax error in c/p.lua
             """)
     }

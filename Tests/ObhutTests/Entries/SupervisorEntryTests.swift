@@ -76,7 +76,7 @@ import Testing
 
     @Test(arguments: [
         ("- { name: s, kind: process.service }", "3: the service has no 'process': the id of the entry that it runs"),
-        ("- { name: s, kind: process.service, process: host }", "46: 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.external or a function.lua"),
+        ("- { name: s, kind: process.service, process: host }", "46: 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.native, a process.external or a function.lua"),
         ("- { name: s, kind: process.service, process: firts }", "46: 'process' refers to 'app:firts', which does not exist; did you mean 'app:first'?"),
         ("- { name: s, kind: process.service, process: a, count: 2 }", "49: unknown field 'count' of process.service; its fields are name, kind, process, host, input, lifecycle, meta"),
         ("- { name: s, kind: process.service, process: a, lifecycle: { ready: later } }", "69: 'lifecycle.ready' must be one of running, call, got \"later\""),
@@ -85,7 +85,7 @@ import Testing
         ("- { name: s, kind: supervisor, children: a }", "42: 'children' must be a list of children, such as { process: worker }, got \"a\": write [a]"),
         ("- { name: s, kind: supervisor, children: [a] }", "43: a child must be a mapping, got \"a\""),
         ("- { name: s, kind: supervisor, children: [{ name: x }] }", "43: the child has no 'process': the id of the process or supervisor that it runs"),
-        ("- { name: s, kind: supervisor, children: [{ process: host }] }", "54: the child's 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.external, a function.lua, a process.service or a supervisor"),
+        ("- { name: s, kind: supervisor, children: [{ process: host }] }", "54: the child's 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.native, a process.external, a function.lua, a process.service or a supervisor"),
         ("- { name: s, kind: supervisor, strategy: one_for_nun, children: [] }", "42: 'strategy' must be one of one_for_one, one_for_all, rest_for_one, got \"one_for_nun\""),
         ("- { name: s, kind: supervisor, intensity: { max_restarts: -1 }, children: [] }", "59: 'intensity.max_restarts' must be a whole number from 0 to 1000000, got -1"),
         ("- { name: s, kind: supervisor, intensity: { max_seconds: 0 }, children: [] }", "58: 'intensity.max_seconds' must be a number from 0.001 to 31536000.0, got 0"),

@@ -84,7 +84,7 @@ import Testing
         ("{}", "INVALID the child has no 'process': the id of the process or supervisor that it runs"),
         ("{ process = 5 }", "INVALID the child's 'process' must be an entry's id, \\\"namespace:name\\\", or a name of this namespace, got 5"),
         ("{ process = 'wroker' }", "NOT_FOUND the child's 'process' refers to 'app:wroker', which does not exist; did you mean 'app:worker'?"),
-        ("{ process = 'host' }", "INVALID the child's 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.external, a function.lua, a process.service or a supervisor"),
+        ("{ process = 'host' }", "INVALID the child's 'process' refers to 'app:host', which is a process.host; it must be a process.lua, a process.native, a process.external, a function.lua, a process.service or a supervisor"),
         ("{ process = 'worker', host = 'app:hots' }", "NOT_FOUND the child's 'host' refers to 'app:hots', which does not exist; did you mean 'app:host'?"),
         ("{ process = 'worker', restrat = 'temporary' }", "INVALID unknown field 'restrat' of a child; did you mean 'restart'?"),
         ("{ process = 'worker', restart = 'sometimes' }", "INVALID 'restart' must be one of permanent, transient, temporary, got \\\"sometimes\\\""),

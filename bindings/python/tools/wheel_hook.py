@@ -1,7 +1,7 @@
 """Puts the library and what it needs into the wheel, so that `pip install` needs nothing else.
 
 Taken are `lib` and `include` of the installation that `make build` leaves (`OBHUT_INSTALLATION` names another), and from
-the system liblua and libyaml with their licences. They lie beside each other in `obhut/lib`, and libobhut looks there
+the system liblua, libyaml and libffi with their licences. They lie beside each other in `obhut/lib`, and libobhut looks there
 first: `auditwheel repair` cannot do this, because liblua is opened at run time and is no entry of the ELF header.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parents[3]
-BUNDLED = {"liblua5.4.so.0": "liblua5.4-0", "libyaml-0.so.2": "libyaml-0-2"}  # file: its Debian package
+BUNDLED = {"liblua5.4.so.0": "liblua5.4-0", "libyaml-0.so.2": "libyaml-0-2", "libffi.so.8": "libffi8"}  # file: its Debian package
 GLIBC = "2_34"  # what libobhut is built to load on; Tests/Packaging checks it
 
 
@@ -56,6 +56,10 @@ class WheelHook(BuildHookInterface[Any]):
             if licence.is_file():
                 shutil.copy(licence, stage / "licenses" / package)
         subprocess.run(["patchelf", "--set-rpath", "$ORIGIN", str(stage / "lib" / name)], check=True)
+        # Found beside the library, in libexec/obhut above it or in its own folder; it needs the libffi that lies there too.
+        worker = stage / "lib" / "obhut-worker"
+        shutil.copy(installation / "libexec" / "obhut" / "obhut-worker", worker)
+        subprocess.run(["patchelf", "--set-rpath", "$ORIGIN", str(worker)], check=True)
         for header in (installation / "include").iterdir():
             shutil.copy(header, stage / "include" / header.name)
         build_data["force_include"].update({str(stage / each): f"obhut/{each}" for each in ("lib", "include", "licenses")})

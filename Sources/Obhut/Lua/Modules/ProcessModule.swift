@@ -45,15 +45,6 @@ func callProcessReady(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 // MARK: - send (M1, M5)
 
-/// Why a topic cannot be sent to; nil if it can.
-@inline(__always)
-func topicFault(_ topic: UnsafeRawBufferPointer) -> String? {
-    if topic.isEmpty { return "the topic is empty" }
-    if topic.count > 255 { return "the topic is longer than 255 bytes" }
-    if topic[0] != UInt8(ascii: "@") { return nil }
-    return "topics that begin with @ are the runtime's: \(String(decoding: topic, as: UTF8.self))"
-}
-
 @_cdecl("obh_call_process_send")
 func callProcessSend(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }

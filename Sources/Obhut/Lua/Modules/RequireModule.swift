@@ -41,6 +41,7 @@ func callRequire(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let name = textArgument(L, 1) else { return badType(vm, L, 1, "string") }
     let unit = callingUnit(vm, L)
     if let library = unit.imports[name] { return requireLibrary(vm, L, library) }
+    if let native = unit.natives[name] { return requireNative(vm, L, native) }
     guard unit.modules.contains(name) else {
         return raise(L, "module '\(name)' is not allowed: add it to \"modules\" of \(unit.id)")
     }
@@ -100,7 +101,7 @@ private func requireLibrary(_ vm: VMPointer, _ L: LuaState, _ library: LuaUnit) 
     return Int32(OBH_TRY_BASE) - 1
 }
 
-private func pushLibraries(_ L: LuaState) {
+func pushLibraries(_ L: LuaState) {
     if obh_lua_rawgetp(L, registryIndex, RegistryKey.libraries) == Int32(OBH_TTABLE) { return }
     obh_lua_pop(L, 1)
     obh_lua_createtable(L, 0, 2)

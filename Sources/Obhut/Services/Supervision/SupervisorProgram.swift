@@ -133,6 +133,9 @@ extension SupervisorProgram {
             case .process(let process):
                 guard let host = process.host.flatMap({ hosts[$0.description] }) else { continue }
                 work = .process(entry: id.description, host: host, input: process.input)
+            case .native(let native):
+                guard let host = native.host.flatMap({ hosts[$0.description] }) else { continue }
+                work = .process(entry: id.description, host: host, input: native.input)
             case .external(let external):
                 guard let host = external.host.flatMap({ hosts[$0.description] }) else { continue }
                 work = .process(entry: id.description, host: host, input: external.input)
@@ -142,7 +145,7 @@ extension SupervisorProgram {
             case .supervisor:
                 policy.readiness = .whenCalled
                 work = .process(entry: id.description, host: supervisors, input: [])
-            case .function, .library, .data: continue
+            case .function, .library, .nativeLibrary, .data: continue
             }
             indices[id] = groups.count
             plans.append(.init(policy: policy, needs: needs))

@@ -24,6 +24,7 @@ OBHUT_MALFORMED = -10
 OBHUT_SYSTEM = -11
 OBHUT_FAILED = -12
 OBHUT_FORKED = -13
+OBHUT_TERMINATED = -14
 OBHUT_LOG_DEBUG = 0
 OBHUT_LOG_INFO = 1
 OBHUT_LOG_WARNING = 2
@@ -36,6 +37,8 @@ OBHUT_START_HOSTS = 1
 OBHUT_EXPLAIN_TEXT = 0
 OBHUT_EXPLAIN_COLORED = 1
 OBHUT_EXPLAIN_JSON = 2
+OBHUT_INSPECT_TEXT = 0
+OBHUT_INSPECT_JSON = 1
 OBHUT_PID_TEXT_SIZE = 320
 OBHUT_SPAWN_LINKED = 1
 OBHUT_SPAWN_MONITORED = 2
@@ -117,6 +120,8 @@ class Bindings:
     obhut_config_set_preemption_signal: Callable[..., int]
     obhut_config_set_seed: Callable[..., int]
     obhut_config_set_cloning: Callable[..., int]
+    obhut_config_set_worker: Callable[..., int]
+    obhut_config_allow_native: Callable[..., int]
     obhut_config_set_crash_reports: Callable[..., int]
     obhut_config_set_crash_messages: Callable[..., int]
     obhut_config_set_crash_redaction: Callable[..., int]
@@ -131,6 +136,7 @@ class Bindings:
     obhut_runtime_read_output: Callable[..., int]
     obhut_runtime_read_log: Callable[..., int]
     obhut_runtime_explain: Callable[..., int]
+    obhut_plugin_inspect: Callable[..., int]
     obhut_runtime_counters: Callable[..., int]
     obhut_runtime_supervisor: Callable[..., int]
     obhut_runtime_failure: Callable[..., int]
@@ -281,6 +287,19 @@ class Bindings:
             ctypes.c_void_p,
             ctypes.c_int32,
         )
+        self.obhut_config_set_worker = bind(
+            "obhut_config_set_worker",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+        )
+        self.obhut_config_allow_native = bind(
+            "obhut_config_allow_native",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(ctypes.c_void_p),
+        )
         self.obhut_config_set_crash_reports = bind(
             "obhut_config_set_crash_reports",
             ctypes.c_int32,
@@ -373,6 +392,15 @@ class Bindings:
             ctypes.c_int32,
             ctypes.POINTER(ctypes.c_void_p),
             ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.POINTER(ctypes.c_void_p),
+        )
+        self.obhut_plugin_inspect = bind(
+            "obhut_plugin_inspect",
+            ctypes.c_int32,
+            ctypes.c_char_p,
+            ctypes.c_int32,
+            ctypes.POINTER(ctypes.c_void_p),
             ctypes.POINTER(ctypes.c_size_t),
             ctypes.POINTER(ctypes.c_void_p),
         )

@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -94,6 +94,8 @@ class Runtime:
         preemption_signal: int | None = None,
         seed: int | None = None,
         cloning: bool = True,
+        allow_native: Iterable[str] = (),
+        worker: str | None = None,
         crash: Callable[[str], object] | None = None,
     ) -> None:
         """Makes a runtime, and loads an application if one is given.
@@ -112,6 +114,10 @@ class Runtime:
             preemption_signal: the signal that interrupts processes which compute; SIGURG by default, 0 for none.
             seed: of what is random; by default from the system.
             cloning: whether processes begin as copies of a prepared VM, which is faster.
+            allow_native: the shared libraries that the application may use, beside those it allows itself: sonames, or
+                absolute paths, with wildcards; a path that ends in "/" is all that lies below it.
+            worker: the path of the program `obhut-worker`, in which native functions run that have an OS process of their
+                own; `None` for the one beside the library.
             crash: called with each crash report, a line of JSON, on a thread of the library; `Crash.from_json` reads it.
                 Whether or not, the last ones are kept for `crashes`.
 
@@ -152,6 +158,10 @@ class Runtime:
             if seed is not None:
                 checked_status(c.obhut_config_set_seed(config, seed))
             checked_status(c.obhut_config_set_cloning(config, int(cloning)))
+            if worker is not None:
+                checked_status(c.obhut_config_set_worker(config, worker.encode()))
+            for pattern in allow_native:
+                checked(c.obhut_config_allow_native, config, pattern.encode())
             if crash is not None:
                 checked_status(c.obhut_config_set_crash_sink(
                     config, _callbacks.output, _callbacks.keep(crash), _callbacks.finalizer))

@@ -1,0 +1,8 @@
+#include "native_call.h"
+#include "native_context.h"
+#include "native_file.h"
+#include "native_frames.h"
+#include "native_init.h"
+#include "native_launch.h"
+#include "native_library.h"
+#include "native_poll.h"

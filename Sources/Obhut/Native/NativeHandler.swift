@@ -1,0 +1,279 @@
+import CNative
+import CObhut
+import Glibc
+
+/// The body of a native process in mode handler: three functions of a plugin that run on the workers, as any body does.
+///
+/// They are called in place, one at a time, by the process's owner: so what they ask is done at once, and `send` goes the short
+/// way, without a request in between. They must not block. An endless one holds its worker, which spare ones replace; at
+/// `step_limit` the process is told to end, and does when the function returns (H3).
+enum NativeHandler {
+    /// How many events are handled before others have their turn (H2).
+    private static let turn = 64
+
+    /// The table of every such process; lives for ever.
+    nonisolated(unsafe) static let table: UnsafePointer<obh_body> = {  // written once, here
+        let table = UnsafeMutablePointer<obh_body>.allocate(capacity: 1)
+        table.initialize(
+            to: obh_body(
+                start: { NativeHandler.start(.from($0!)) }, step: { NativeHandler.step(.from($0!)) },
+                stop: { NativeHandler.stop(.from($0!)) },
+                where: { process, text, size in NativeHandler.place(.from(process!), text!, size) }, memory: nil))
+        return UnsafePointer(table)
+    }()
+
+    /// The functions of such a context: those of every other, but for `send`.
+    nonisolated(unsafe) private static let functions: UnsafePointer<obhut_context_functions> = {  // written once, here
+        let table = UnsafeMutablePointer<obhut_context_functions>.allocate(capacity: 1)
+        table.initialize(to: obn_context_functions)
+        table.pointee.send = { context, pid, topic, payload, length in
+            let own = UnsafeMutableRawPointer(context!).assumingMemoryBound(to: obn_context.self)
+            return own.pointee.carrier.assumingMemoryBound(to: HandlerState.self)
+                .send(Pid(raw: pid), topic, UnsafeRawBufferPointer(start: payload, count: length))
+        }
+        return UnsafePointer(table)
+    }()
+
+    private static func start(_ process: ProcessPointer) -> Int32 {
+        let definition = process.pointee.definition.unsafelyUnwrapped
+        let program = unsafeDowncast(definition.program, to: NativeProgram.self)
+        let (handler, fault) = find(program)
+        guard let handler else {
+            process.end(.error("\(definition.id): \(fault)", of: process.pid))
+            return 1
+        }
+        let state = HandlerPointer.allocate(capacity: 1)
+        state.initialize(to: HandlerState(process, program, handler))
+        process.pointee.bodyState = UnsafeMutableRawPointer(state)
+        let context = state.pointee.context
+        obn_context_init(
+            context,
+            { carrier, request, length, answer, answerLength in
+                carrier!.assumingMemoryBound(to: HandlerState.self)
+                    .exchange(UnsafeRawBufferPointer(start: request, count: length), answer!, answerLength!)
+            }, UnsafeMutableRawPointer(state), state.pointee.control, process.pid.raw, state.pointee.entry)
+        context.pointee.is_handler = true
+        context.pointee.plugin.functions = functions
+        let arguments = process.pointee.arguments
+        let none: [UInt8] = [0x90]
+        let status = none.withUnsafeBytes { none in
+            let given = arguments.map { UnsafeRawBufferPointer($0) } ?? none
+            return handler.pointee.`init`(state.plugin, given.baseAddress, given.count, &state.pointee.user)
+        }
+        guard status == OBHUT_OK else {
+            process.end(.error(state.failure("init", status), of: process.pid))
+            return 1
+        }
+        state.pointee.isInitialized = true
+        return 0
+    }
+
+    private static func find(_ program: NativeProgram) -> (UnsafePointer<obhut_handler>?, fault: String) {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2048) { text in
+            guard let library = obn_library_open(program.library, text.baseAddress, text.count),
+                obn_library_init(library, text.baseAddress, text.count) == 0
+            else { return (nil, String(cString: text.baseAddress!)) }
+            guard let symbol = obn_library_data(library, program.symbol, text.baseAddress, text.count) else {
+                return (nil, String(cString: text.baseAddress!))
+            }
+            let handler = UnsafeRawPointer(symbol).assumingMemoryBound(to: obhut_handler.self)
+            let known = MemoryLayout<obhut_handler>.size
+            guard handler.pointee.struct_size == known else {
+                return (
+                    nil,
+                    "\(program.symbol) is no obhut_handler of this version: its struct_size is \(handler.pointee.struct_size), not \(known)"
+                )
+            }
+            guard handler.pointee.`init` != nil, handler.pointee.handle != nil else {
+                return (nil, "\(program.symbol) has no init or no handle")
+            }
+            return (handler, "")
+        }
+    }
+
+    private static func step(_ process: ProcessPointer) -> Int32 {
+        let state = process.pointee.bodyState.unsafelyUnwrapped.assumingMemoryBound(to: HandlerState.self)
+        process.pointee.mailbox.route()
+        for _ in 0..<turn {
+            guard let signal = process.takeOldest() else { return Int32(OBH_STEP_WAITING) }
+            let outcome = state.handle(signal)
+            signal.release()
+            if outcome != OBHUT_HANDLER_CONTINUE { return state.end(outcome) }
+            if process.isDoomed { return Int32(OBH_STEP_WAITING) }
+        }
+        return Int32(process.pointee.mailbox.isBare ? OBH_STEP_WAITING : OBH_STEP_INTERRUPTED)
+    }
+
+    private static func stop(_ process: ProcessPointer) {
+        guard let raw = process.pointee.bodyState else { return }
+        let state = raw.assumingMemoryBound(to: HandlerState.self)
+        process.pointee.bodyState = nil
+        if state.pointee.isInitialized { state.pointee.handler.pointee.stop?(state.pointee.user) }
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+
+    /// The symbol; allocates nothing.
+    private static func place(_ process: ProcessPointer, _ text: UnsafeMutablePointer<CChar>, _ size: Int) -> Int {
+        guard let raw = process.pointee.bodyState else { return 0 }
+        let symbol = raw.assumingMemoryBound(to: HandlerState.self).pointee.symbol
+        let count = min(strlen(symbol), size - 1)
+        memcpy(text, symbol, count)
+        text[count] = 0
+        return count
+    }
+}
+
+private typealias HandlerPointer = UnsafeMutablePointer<HandlerState>
+
+/// The memory of one handler process; its owner's.
+private struct HandlerState: ~Copyable {
+    let process: ProcessPointer
+    let handler: UnsafePointer<obhut_handler>
+    let context: UnsafeMutablePointer<obn_context>
+    let control: UnsafeMutablePointer<obn_control>
+    let symbol: UnsafeMutablePointer<CChar>
+    let entry: UnsafeMutablePointer<CChar>
+    let sender: NativeRequests.Sender
+    var user: UnsafeMutableRawPointer?
+    var answer = PayloadWriter(reserving: 0)
+    var isInitialized = false
+
+    init(_ process: ProcessPointer, _ program: NativeProgram, _ handler: UnsafePointer<obhut_handler>) {
+        self.process = process
+        self.handler = handler
+        sender = .init(process)
+        context = .allocate(capacity: 1)
+        control = .allocate(capacity: 1)
+        control.initialize(to: obn_control())
+        symbol = strdup(program.symbol)
+        entry = strdup(sender.entry)
+    }
+
+    deinit {
+        obn_context_free(context)
+        context.deallocate()
+        control.deallocate()
+        free(symbol)
+        free(entry)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == HandlerState {
+    fileprivate var plugin: UnsafeMutablePointer<obhut_context> {
+        UnsafeMutableRawPointer(pointee.context).assumingMemoryBound(to: obhut_context.self)
+    }
+
+    /// What the plugin has said is wrong.
+    fileprivate func failure(_ function: String, _ status: Int32) -> String {
+        if pointee.context.pointee.has_failed {
+            return pointee.context.failure
+        }
+        return "\(function) of \(String(cString: pointee.symbol)) answered status \(status)"
+    }
+
+    // MARK: Events
+
+    @inline(__always)
+    fileprivate func handle(_ signal: SignalPointer) -> Int32 {
+        var event = obhut_event()
+        event.struct_size = MemoryLayout<obhut_event>.size
+        event.from = signal.pointee.from.raw
+        guard signal.pointee.kind == .message else { return handle(event: signal, &event) }
+        event.kind = OBHUT_MESSAGE_DATA
+        event.request = signal.pointee.a
+        event.payload = signal.payload.isEmpty ? nil : signal.payload.baseAddress
+        event.length = signal.payload.count
+        // A topic has 255 bytes at most; it wants a NUL.
+        let topic = signal.topic
+        return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { copy in
+            if topic.count > 0 { memcpy(copy.baseAddress!, topic.baseAddress!, topic.count) }
+            copy[topic.count] = 0
+            event.topic = UnsafePointer(copy.baseAddress!.assumingMemoryBound(to: CChar.self))
+            event.topic_length = topic.count
+            return pointee.handler.pointee.handle(plugin, pointee.user, &event)
+        }
+    }
+
+    private func handle(event signal: SignalPointer, _ event: inout obhut_event) -> Int32 {
+        event.topic = UnsafePointer(pointee.entry + strlen(pointee.entry))  // ""
+        switch signal.pointee.kind {
+        case .cancel:
+            event.kind = OBHUT_MESSAGE_CANCEL
+            event.deadline = Int64(bitPattern: signal.pointee.a)
+            obn_control_stop(pointee.control)
+            return pointee.handler.pointee.handle(plugin, pointee.user, &event)
+        default:
+            let reason = signal.reason
+            event.kind = signal.pointee.kind == .exit ? OBHUT_MESSAGE_EXIT : OBHUT_MESSAGE_LINK_DOWN
+            event.is_error = reason.isAbnormal
+            event.origin = reason.origin.raw
+            event.hops = UInt32(clamping: reason.hops)
+            return reason.payload.withUnsafeBytes {
+                event.payload = $0.baseAddress
+                event.length = $0.count
+                return pointee.handler.pointee.handle(plugin, pointee.user, &event)
+            }
+        }
+    }
+
+    fileprivate func end(_ outcome: Int32) -> Int32 {
+        let process = pointee.process
+        if outcome < 0 {
+            process.end(.error(failure("handle", outcome), of: process.pid))
+        } else if pointee.context.pointee.result.length > 0 {
+            let result = pointee.context.pointee.result
+            process.end(.value(UnsafeRawBufferPointer(start: result.bytes, count: result.length), of: process.pid))
+        } else {
+            process.end(.nothing(of: process.pid))
+        }
+        return Int32(OBH_STEP_ENDED)
+    }
+
+    // MARK: What it asks
+
+    fileprivate func exchange(
+        _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>
+    ) -> Int32 {
+        let process = pointee.process
+        pointee.answer.removeAll()
+        var reader = NativeRequests.Reader(request)
+        if !NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer),
+            !NativeRequests.runByOwner(&reader, process, &pointee.answer)
+        {
+            NativeRequests.fail(&pointee.answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
+        }
+        if process.isDoomed { return OBHUT_TERMINATED }
+        answer.pointee = pointee.answer.bytes.baseAddress
+        length.pointee = pointee.answer.count
+        return OBHUT_OK
+    }
+
+    fileprivate func send(_ pid: Pid, _ topic: UnsafePointer<CChar>?, _ payload: UnsafeRawBufferPointer) -> Int32 {
+        guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
+        let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
+        if name.isEmpty || name.count > 255 || name[0] == UInt8(ascii: "@") || !isValidUTF8(name) {
+            return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, topicFault(name) ?? "the topic is not UTF-8")
+        }
+        return withNilUnlessThere(payload) { bytes in
+            guard bytes.baseAddress != nil else {
+                return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the payload is NULL and has a length")
+            }
+            if bytes.count > pointee.sender.mostBytes {
+                return obn_context_fault(
+                    pointee.context, OBHUT_LIMIT, "the payload has \(bytes.count) bytes; max_message is \(pointee.sender.mostBytes)")
+            }
+            if let fault = validatePayload(bytes) {
+                return obn_context_fault(pointee.context, OBHUT_MALFORMED, "the payload is malformed: \(fault)")
+            }
+            return Unmanaged.passUnretained(pointee.process.pointee.system)._withUnsafeGuaranteedRef { system in
+                switch system.send(from: pointee.sender.pid, to: pid, topic: name, payload: bytes) {
+                case .sent: return OBHUT_OK
+                case .notFound:
+                    return obn_context_fault(pointee.context, OBHUT_NOT_FOUND, "process not found: \(system.text(of: pid))")
+                case .full: return obn_context_fault(pointee.context, OBHUT_LIMIT, "mailbox full: \(system.text(of: pid))")
+                }
+            }
+        }
+    }
+}

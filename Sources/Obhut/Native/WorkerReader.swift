@@ -1,0 +1,302 @@
+import CNative
+import CObhut
+import Glibc
+
+/// The thread `obhut-native`: hears what the children of a runtime ask, write and how they end.
+///
+/// The law here. A child has ended when its pidfd says so, and by nothing else; but what it had still sent is read before that is told: a
+/// function that returned and a process that then died has returned. An end of the channel alone (the function has closed it) gives
+/// the child a moment to die of something that has a name; then it is killed.
+final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mutable field
+    private enum Source: UInt64 {
+        case channel = 0, end, output, errors
+    }
+
+    /// How long a child lives without its channel, in nanoseconds.
+    private static let lostTime: Int64 = 1_000_000_000
+    /// How long `close` waits for children that were killed: one in the middle of a call of the system that cannot be interrupted dies later.
+    private static let closingTime: Int64 = 5_000_000_000
+    private static let lastLines = 10
+    /// OBN_MOST_BYTES, which Swift reads as another number.
+    private static let mostBytes = 1 << 31
+
+    private let poll: Int32
+    private let bell: Int32
+    private let lock = Lock()
+    private var workers: [UInt64: NativeWorker] = [:]  // guarded by lock
+    private var isClosing = false  // guarded by lock
+    private let spareEnded: (NativeWorker) -> Void
+    private var thread: pthread_t?  // start and close only
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)  // the thread's own
+    /// Children without a channel, the thread's own.
+    private var lost: [NativeWorker] = []
+
+    private init(poll: Int32, bell: Int32, spareEnded: @escaping (NativeWorker) -> Void) {
+        self.poll = poll
+        self.bell = bell
+        self.spareEnded = spareEnded
+    }
+
+    deinit {
+        buffer.deallocate()
+        Glibc.close(poll)
+        Glibc.close(bell)
+    }
+
+    static func start(spareEnded: @escaping (NativeWorker) -> Void) -> Result<WorkerReader, NativeFault> {
+        let poll = obn_poll_new()
+        if poll < 0 { return .failure(NativeFault("no descriptor is left for native processes")) }
+        let bell = obh_eventfd()
+        if bell < 0 {
+            Glibc.close(poll)
+            return .failure(NativeFault("no descriptor is left for native processes"))
+        }
+        let reader = WorkerReader(poll: poll, bell: bell, spareEnded: spareEnded)
+        _ = obn_poll_add(poll, bell, 0, 0)
+        reader.thread = startThread(named: "obhut-native") { [unowned reader] in reader.main() }
+        return reader.thread == nil ? .failure(NativeFault("the system gives no thread for native processes")) : .success(reader)
+    }
+
+    var count: Int { lock.with { workers.count } }
+
+    /// Begins to hear a child; any thread. Children are numbered from 1.
+    func add(_ worker: NativeWorker) {
+        lock.with { workers[worker.number] = worker }
+        let descriptors = worker.descriptors
+        let first = worker.number << 2
+        _ = obn_poll_add(poll, descriptors.channel, first | Source.channel.rawValue, 0)
+        _ = obn_poll_add(poll, descriptors.output, first | Source.output.rawValue, 0)
+        _ = obn_poll_add(poll, descriptors.errors, first | Source.errors.rawValue, 0)
+        _ = obn_poll_add(poll, descriptors.end, first | Source.end.rawValue, 0)
+    }
+
+    /// With the worker's lock held.
+    func watchForRoom(_ worker: NativeWorker) {
+        _ = obn_poll_change(poll, worker.descriptors.channel, worker.number << 2, 1)
+    }
+
+    /// Kills all, and ends when they are gone.
+    func close() {
+        let all = lock.with { () -> [NativeWorker] in
+            isClosing = true
+            return Array(workers.values)
+        }
+        for worker in all { worker.kill() }
+        var one: UInt64 = 1
+        _ = Glibc.write(bell, &one, 8)
+        if let thread { pthread_join(thread, nil) }
+        thread = nil
+    }
+
+    // MARK: The thread
+
+    private func main() {
+        var events = [obn_poll_event](repeating: obn_poll_event(), count: 32)
+        var deadline = Int64.max
+        while true {
+            let (isClosing, isEmpty) = lock.with { (self.isClosing, workers.isEmpty) }
+            let now = Clock.read(CLOCK_MONOTONIC)
+            if isClosing {
+                if deadline == .max { deadline = now + WorkerReader.closingTime }
+                if isEmpty || now >= deadline { break }
+            }
+            let next = min(deadline, lost.map(\.killAt).min() ?? .max)
+            let timeout = next == .max ? -1 : Int32(clamping: max(0, (next - now + 999_999) / 1_000_000))
+            let count = obn_poll_wait(poll, &events, Int32(events.count), timeout)
+            for event in events.prefix(Int(count)) { handle(event) }
+            if !lost.isEmpty { killLost() }
+        }
+        // What could not be waited for dies with the thread that has started it; its descriptors are given back.
+        for worker in lock.with({ Array(workers.values) }) { forget(worker) }
+    }
+
+    private func handle(_ event: obn_poll_event) {
+        guard event.token != 0 else {
+            var value: UInt64 = 0
+            _ = Glibc.read(bell, &value, 8)
+            return
+        }
+        // What was closed by an earlier event of the same look is not found.
+        guard let worker = lock.with({ workers[event.token >> 2] }), let source = Source(rawValue: event.token & 3) else { return }
+        switch source {
+        case .channel:
+            if event.what & UInt32(OBN_POLL_WRITE) != 0, worker.writePending() {
+                _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0)
+            }
+            if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 { readChannel(worker) }
+        case .output: readLines(worker, isError: false)
+        case .errors: readLines(worker, isError: true)
+        case .end: finish(worker)
+        }
+    }
+
+    private func killLost() {
+        let now = Clock.read(CLOCK_MONOTONIC)
+        for worker in lost where now >= worker.killAt {
+            worker.isLost = true
+            worker.kill()
+        }
+        lost.removeAll { now >= $0.killAt }
+    }
+
+    // MARK: Requests
+
+    private func readChannel(_ worker: NativeWorker) {
+        while worker.hasChannel {
+            let count = obn_read_some(worker.descriptors.channel, buffer.baseAddress, buffer.count)
+            if count == -Int64(EAGAIN) { return }
+            guard count > 0 else { return loseChannel(worker) }
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)])
+            if worker.input.isEmpty {
+                // Hardly ever more or less than one frame.
+                let used = takeFrames(bytes, of: worker)
+                if used < bytes.count { worker.input.append(contentsOf: bytes[used...]) }
+            } else {
+                worker.input.append(contentsOf: bytes)
+                let input = worker.input
+                let used = input.withUnsafeBytes { takeFrames($0, of: worker) }
+                worker.input.removeFirst(min(used, worker.input.count))
+            }
+            if count < buffer.count { return }
+        }
+    }
+
+    /// - Returns: how many bytes were of whole frames.
+    private func takeFrames(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) -> Int {
+        var offset = 0
+        while bytes.count - offset >= 4 {
+            let size = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            let run = worker.lock.with { worker.run }
+            guard let run, size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
+                // No program of ours writes that: something else does, on a descriptor that is not its own.
+                end(worker, .failed("\(run?.program.symbol ?? "") (OS process \(worker.osPid)) wrote what is no frame to its channel", traceback: nil))
+                worker.kill()
+                return bytes.count
+            }
+            guard bytes.count - offset - 4 >= size else { break }
+            serve(UnsafeRawBufferPointer(rebasing: bytes[(offset + 4)..<(offset + 4 + size)]), run, worker)
+            offset += 4 + size
+        }
+        return offset
+    }
+
+    private func serve(_ frame: UnsafeRawBufferPointer, _ run: WorkerRun, _ worker: NativeWorker) {
+        var reader = NativeRequests.Reader(frame)
+        guard reader.operation == OBN_END else { return run.serve(frame, of: worker) }
+        let status = reader.integer()
+        guard let bytes = reader.bytes() else { return }
+        readLines(worker, isError: false)
+        readLines(worker, isError: true)
+        if status != 0 {
+            end(worker, .failed(String(decoding: bytes, as: UTF8.self), traceback: nil))
+        } else if validatePayload(bytes) != nil {
+            end(worker, .failed("the result of \(run.program.symbol) is malformed", traceback: nil))
+        } else {
+            end(worker, .returned(Array(bytes)))
+        }
+        // It has nothing more to say; what it has forked goes with it.
+        worker.kill()
+    }
+
+    /// The first end stands.
+    private func end(_ worker: NativeWorker, _ how: NativeEnd) {
+        if worker.hasEnded { return }
+        worker.hasEnded = true
+        worker.output.finish { line in write(line, of: worker, isError: false) }
+        worker.errors.finish { line in write(line, of: worker, isError: true) }
+        worker.lock.with { worker.run }?.ended(how)
+    }
+
+    private func loseChannel(_ worker: NativeWorker) {
+        worker.hasChannel = false
+        obn_poll_remove(poll, worker.descriptors.channel)
+        if worker.hasEnded { return }
+        worker.killAt = Clock.read(CLOCK_MONOTONIC) + WorkerReader.lostTime
+        lost.append(worker)
+    }
+
+    // MARK: Lines
+
+    private func readLines(_ worker: NativeWorker, isError: Bool) {
+        let descriptor = isError ? worker.descriptors.errors : worker.descriptors.output
+        while true {
+            let count = obn_read_some(descriptor, buffer.baseAddress, buffer.count)
+            if count == 0 { obn_poll_remove(poll, descriptor) }
+            guard count > 0 else { return }
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)])
+            if isError {
+                worker.errors.add(bytes) { write($0, of: worker, isError: true) }
+            } else {
+                worker.output.add(bytes) { write($0, of: worker, isError: false) }
+            }
+        }
+    }
+
+    /// What goes to stdout is printed, as Lua's `print`; what goes to stderr is logged.
+    private func write(_ line: UnsafeRawBufferPointer, of worker: NativeWorker, isError: Bool) {
+        guard let run = worker.lock.with({ worker.run }) else { return }
+        if !isError { return run.write { $0.writeLine?(line) } }
+        let text = String(decoding: line.dropLast(), as: UTF8.self)
+        worker.lastErrors.append(text)
+        if worker.lastErrors.count > WorkerReader.lastLines { worker.lastErrors.removeFirst() }
+        run.write { system in
+            var record = LogRecord(level: .warning, message: text)
+            record.entry = run.entry
+            record.pid = system.text(of: run.pid)
+            system.surroundings.log?(record)
+        }
+    }
+
+    // MARK: The end of a child
+
+    private func finish(_ worker: NativeWorker) {
+        guard let (how, errno) = worker.reap() else { return }
+        if worker.hasChannel { readChannel(worker) }
+        readLines(worker, isError: false)
+        readLines(worker, isError: true)
+        if let run = worker.lock.with({ worker.run }) {
+            let text = describe(how, errno, worker, run.program)
+            worker.errors.finish { line in write(line, of: worker, isError: true) }
+            let said = worker.lastErrors.isEmpty ? nil : "last lines on stderr:\n" + worker.lastErrors.map { "\t\($0)" }.joined(separator: "\n")
+            end(worker, .failed(text, traceback: said))
+        } else {
+            spareEnded(worker)
+        }
+        forget(worker)
+    }
+
+    private func forget(_ worker: NativeWorker) {
+        let descriptors = worker.descriptors
+        for descriptor in [descriptors.channel, descriptors.end, descriptors.output, descriptors.errors] {
+            obn_poll_remove(poll, descriptor)
+        }
+        lost.removeAll { $0 === worker }
+        lock.with { _ = workers.removeValue(forKey: worker.number) }
+        worker.close()
+    }
+
+    /// Why a process ended whose function has not returned: with signal, symbol and OS pid.
+    private func describe(_ end: obn_worker_end, _ errno: Int32, _ worker: NativeWorker, _ program: NativeProgram) -> String {
+        let place = "in \(program.symbol) (OS process \(worker.osPid))"
+        if errno != 0 {
+            return "ended \(place) without returning; how is not known: this program ignores SIGCHLD, or has itself waited for it"
+        }
+        if worker.isLost || end.code == Int32(OBN_EXIT_CHANNEL) {
+            return "killed \(place): it has closed the channel to the runtime"
+        }
+        if end.code == Int32(OBN_EXIT_PROTOCOL) {
+            return "the program obhut-worker is of another version than the library: install both from one build"
+        }
+        if end.code >= 0 { return "exited with status \(end.code) \(place) without returning" }
+        let signal = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { room in
+            String(cString: obn_signal_name(end.signal, room.baseAddress, room.count))
+        }
+        var text = "killed by \(signal) \(place)"
+        if let limit = program.cpuLimit, limit > 0, end.signal == SIGXCPU || end.signal == SIGKILL {
+            text += ": its cpu_limit is \(formatDuration(limit))"
+        } else if let limit = program.memoryLimit, limit > 0, worker.wasRefused {
+            text += ", after its memory_limit of \(formatByteSize(limit)) refused it memory"
+        }
+        return end.core != 0 ? text + " (core dumped)" : text
+    }
+}

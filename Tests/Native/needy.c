@@ -1,0 +1,3 @@
+/* Needs what no library has. */
+int not_anywhere(void);
+int needy(void) { return not_anywhere(); }

@@ -1,0 +1,48 @@
+import Foundation
+
+/// Shared libraries of Tests/Native, compiled once each for this test program.
+enum CompiledLibrary {
+    private static let lock = NSLock()
+    nonisolated(unsafe) private static var built: [String: String] = [:]  // guarded by lock
+
+    static let folder: String = {
+        let folder = NSTemporaryDirectory() + "obhut-libraries-\(getpid())"
+        try! FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: CompiledLibrary.folder) }
+        return folder
+    }()
+
+    /// The path of the library.
+    static func path(_ source: String, _ options: String...) -> String {
+        let key = ([source] + options).joined(separator: " ")
+        return lock.withLock {
+            if let known = built[key] { return known }
+            let path = "\(folder)/lib\(built.count)-\(source.split(separator: ".")[0]).so"
+            compile([ABIBaselineTests.root("Tests/Native/\(source)")] + options, to: path, isShared: true)
+            built[key] = path
+            return path
+        }
+    }
+
+    static let values = path("values.c")
+
+    static func compile(_ arguments: [String], to path: String, isShared: Bool) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments =
+            ["cc", "-Wall", "-Wextra", "-Werror"] + (isShared ? ["-shared", "-fPIC"] : [])
+            + ["-I", ABIBaselineTests.root("include")] + arguments + ["-o", path]
+        try! process.run()
+        process.waitUntilExit()
+        precondition(process.terminationStatus == 0, "\(arguments) does not compile")
+    }
+
+    /// A copy of a library in which some bytes are others.
+    static func changed(_ path: String, at offset: Int, to bytes: [UInt8]) -> String {
+        let copy = "\(folder)/changed-\(UUID().uuidString).so"
+        var data = try! Data(contentsOf: URL(fileURLWithPath: path))
+        data.replaceSubrange(offset..<(offset + bytes.count), with: bytes)
+        try! data.write(to: URL(fileURLWithPath: copy))
+        return copy
+    }
+}
