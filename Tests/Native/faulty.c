@@ -271,6 +271,21 @@ obhut_status writes_stdout(obhut_context *context) {
     return obhut_context_ready(context);
 }
 
+/* Says a lot, and answers a lot at once after it. */
+obhut_status prints_and_returns(obhut_context *context) {
+    obhut_writer writer = OBHUT_WRITER_INIT;
+    int i;
+    obhut_write_array(&writer, 1000);
+    for (i = 0; i < 1000; i++) {
+        obhut_write_integer(&writer, i);
+        printf("line %d\n", i);
+    }
+    fflush(stdout);
+    obhut_context_set_result(context, writer.bytes, writer.length);
+    obhut_writer_free(&writer);
+    return OBHUT_OK;
+}
+
 void complains_and_crashes(void) {
     fprintf(stderr, "first\nsecond\n");
     abort();

@@ -28,6 +28,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     private let spareEnded: (NativeWorker) -> Void
     private var thread: pthread_t?  // start and close only
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)  // the thread's own
+    /// For lines, which are read while a frame still lies in `buffer`. The thread's own.
+    private let lineBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
     /// Children without a channel, the thread's own.
     private var lost: [NativeWorker] = []
 
@@ -39,6 +41,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     deinit {
         buffer.deallocate()
+        lineBuffer.deallocate()
         Glibc.close(poll)
         Glibc.close(bell)
     }
@@ -220,10 +223,10 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     private func readLines(_ worker: NativeWorker, isError: Bool) {
         let descriptor = isError ? worker.descriptors.errors : worker.descriptors.output
         while true {
-            let count = obn_read_some(descriptor, buffer.baseAddress, buffer.count)
+            let count = obn_read_some(descriptor, lineBuffer.baseAddress, lineBuffer.count)
             if count == 0 { obn_poll_remove(poll, descriptor) }
             guard count > 0 else { return }
-            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)])
+            let bytes = UnsafeRawBufferPointer(rebasing: lineBuffer[..<Int(count)])
             if isError {
                 worker.errors.add(bytes) { write($0, of: worker, isError: true) }
             } else {

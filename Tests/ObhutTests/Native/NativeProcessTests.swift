@@ -191,6 +191,18 @@ import Testing
         }
     }
 
+    /// Lines are read when a function has returned, while its result is still on its way.
+    @Test func whatIsPrintedIsNotInTheResult() {
+        withNativeRuntime { native in
+            let definition = native.define("t:prints", "prints_and_returns", "tc")
+            let numbers = (0..<1000).map(String.init)
+            for _ in 0..<rounds(50, atLeast: 5) {
+                #expect(native.run(definition) == "value [" + numbers.joined(separator: ",") + "]")
+            }
+            #expect(native.printed.hasPrefix(numbers.map { "line \($0)\n" }.joined()))
+        }
+    }
+
     @Test func theLastLinesOnStderrStandInTheReport() {
         withNativeRuntime { native in
             var said: String?
