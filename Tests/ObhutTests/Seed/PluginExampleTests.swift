@@ -47,7 +47,7 @@ import Testing
             Array(printed.dropFirst()) == [
                 "crc32 in place    414fa339",
                 "crc32 in a child  414fa339",
-                "main.lua:18: crc32: argument 1 must be a whole number from 0 to 18446744073709551615 (u64), got -1",
+                "crc32: argument 1 must be a whole number from 0 to 18446744073709551615 (u64), got -1",
                 "process plugins:checksum takes other arguments: 2 arguments must be given (u64, bytes), got 1",
                 "Hello, Ann and Ben!",
                 "whom shall I greet?",
@@ -57,7 +57,7 @@ import Testing
                 "mean\t2.5",
                 "ben 42",
                 "ann 31",
-                "no such table: nothing",
+                "no such table: nowhere",
             ], "\(printed)")
     }
 }

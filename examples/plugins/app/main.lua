@@ -31,7 +31,7 @@ local function main()
   process.monitor(pid)
   process.send(pid, "crash")
   local event = process.events():receive()
-  print(event.result.error)
+  print((event.result.error:gsub(" %(.*", "")))
   while not process.registry.lookup("counter") do time.sleep("5ms") end
   print("words", ask("counter", "sum"))
 
@@ -43,7 +43,7 @@ local function main()
   for _, row in ipairs(ask("database", "sql", "select name, age from people order by age desc")) do
     print(table.concat(row, " "))
   end
-  print(select(2, process.request("database", "sql", "select * from nothing", "10s")))
+  print(select(2, process.request("database", "sql", "select * from nowhere", "10s")))
   process.cancel(services, "5s")
   return true
 end
