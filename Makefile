@@ -98,6 +98,7 @@ test-layers:
 
 ## test-swift  the Swift tests (debug build, assertions on)
 test-swift: setup
+	@SWIFT='$(SWIFT)' scripts/setup tests
 	@scripts/swift-test core
 
 ## test-packaging  what the release build leaves: exports, links, installation
@@ -129,15 +130,18 @@ test-interrupted: setup
 
 ## test-uncloned the Swift tests with each Lua VM made from nothing
 test-uncloned: setup
+	@SWIFT='$(SWIFT)' scripts/setup tests
 	@OBHUT_TEST_CLONING=never scripts/swift-test uncloned
 
 # Shortened, for make test.
 test-sanitized: setup
+	@SWIFT='$(SWIFT)' scripts/setup tests
 	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
 	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
 
 ## sanitize    the Swift tests at full length under the thread and the address sanitizer
 sanitize: setup
+	@SWIFT='$(SWIFT)' scripts/setup tests
 	@scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
 	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
 

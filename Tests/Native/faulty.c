@@ -367,3 +367,45 @@ static void counter_stop(void *state) {
 
 const obhut_handler counter_handler = {sizeof(obhut_handler), counter_init, counter_handle, counter_stop};
 const obhut_handler handler_of_another_size = {4, counter_init, counter_handle, counter_stop};
+
+/* ------------------------------------------------------------------- Ping and pong */
+
+/* Two of them send a message to and fro: `first` names the other, `go` how often. */
+typedef struct ping {
+    obhut_pid other, asked;
+    int64_t left;
+} ping;
+
+static obhut_status ping_init(obhut_context *context, const void *arguments, size_t length, void **state) {
+    (void)context, (void)arguments, (void)length;
+    *state = calloc(1, sizeof(ping));
+    return *state ? OBHUT_OK : OBHUT_SYSTEM;
+}
+
+static int32_t ping_handle(obhut_context *context, void *state, const obhut_event *event) {
+    ping *self = state;
+    obhut_reader reader = obhut_reader_of(event->payload, event->length);
+    obhut_value value;
+    if (event->kind != OBHUT_MESSAGE_DATA) return OBHUT_HANDLER_CONTINUE;
+    if (event->topic[0] == 'p') {
+        if (!self->asked) {
+            obhut_context_send(context, event->from, "p", "\xc0", 1);
+        } else if (--self->left > 0) {
+            obhut_context_send(context, self->other, "p", "\xc0", 1);
+        } else {
+            obhut_context_send(context, self->asked, "done", "\xc0", 1);
+        }
+        return OBHUT_HANDLER_CONTINUE;
+    }
+    obhut_read(&reader, &value);
+    if (event->topic[0] == 'f') {
+        self->other = value.number;
+    } else {
+        self->left = value.integer / 2;
+        self->asked = event->from;
+        obhut_context_send(context, self->other, "p", "\xc0", 1);
+    }
+    return OBHUT_HANDLER_CONTINUE;
+}
+
+const obhut_handler ping_handler = {sizeof(obhut_handler), ping_init, ping_handle, free};

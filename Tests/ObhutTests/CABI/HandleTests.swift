@@ -76,7 +76,8 @@ import Testing
             obhut_config_set_preemption_signal($0, 0) == OBHUT_INVALID_HANDLE
         },
         answers("obhut_config_set_seed", .config) { obhut_config_set_seed($0, 1) == OBHUT_INVALID_HANDLE },
-        answers("obhut_config_allow_native", .config) { obhut_config_allow_native($0, "libz.so.1", $1) == OBHUT_INVALID_HANDLE },
+        answers("obhut_config_set_worker", .config) { obhut_config_set_worker($0, "/x") == OBHUT_INVALID_HANDLE },
+        reports("obhut_config_allow_native", .config) { obhut_config_allow_native($0, "libz.so.1", $1) },
         answers("obhut_config_set_cloning", .config) { obhut_config_set_cloning($0, 0) == OBHUT_INVALID_HANDLE },
         answers("obhut_config_set_crash_reports", .config) {
             obhut_config_set_crash_reports($0, 1, 1) == OBHUT_INVALID_HANDLE

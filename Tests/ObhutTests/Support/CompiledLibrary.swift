@@ -30,7 +30,7 @@ enum CompiledLibrary {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments =
-            ["cc", "-Wall", "-Wextra", "-Werror"] + (isShared ? ["-shared", "-fPIC"] : [])
+            [arguments.contains { $0.hasSuffix(".cpp") } ? "c++" : "cc", "-Wall", "-Wextra", "-Werror"] + (isShared ? ["-shared", "-fPIC"] : [])
             + ["-I", ABIBaselineTests.root("include")] + arguments + ["-o", path]
         try! process.run()
         process.waitUntilExit()

@@ -17,6 +17,25 @@ enum NativeFixtures {
     static let throwing = compile("throwing.cpp", "libthrowing.so")
     static let failing = compile("throwing.cpp", "libfailing.so", "-DFAILING")
 
+    /// The worker program, as `make build` makes it: without the sanitizer that the tests may run under, which would
+    /// take the place of signals.
+    static let worker = cc(
+        ["-std=gnu11", "-O2", "-w", "-I", ABIBaselineTests.root("Sources/CNative/include"), ABIBaselineTests.root("Sources/obhut-worker/main.c")]
+            + ["arguments", "call", "context", "file", "find", "frames", "init", "launch", "library", "poll"].map {
+                ABIBaselineTests.root("Sources/CNative/\($0).c")
+            } + ["-lffi", "-ldl", "-lrt", "-pthread"], "obhut-worker")
+
+    private static func cc(_ arguments: [String], _ name: String) -> String {
+        let path = "\(folder)/\(name)"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["cc"] + arguments + ["-o", path]
+        try! process.run()
+        process.waitUntilExit()
+        precondition(process.terminationStatus == 0, "\(name) does not compile")
+        return path
+    }
+
     private static func compile(_ source: String, _ library: String, _ option: String = "-O1") -> String {
         let path = "\(folder)/\(library)"
         let process = Process()
@@ -180,7 +199,7 @@ final class NativeRuntime: @unchecked Sendable {  // guard notes stand on each m
 
 /// Runs `body` with a runtime of its own, which leaves nothing behind.
 func withNativeRuntime(
-    workers: Int = 2, worker: String? = nil, _ change: (inout HostLimits) -> Void = { _ in }, _ body: (NativeRuntime) -> Void
+    workers: Int = 2, worker: String? = NativeFixtures.worker, _ change: (inout HostLimits) -> Void = { _ in }, _ body: (NativeRuntime) -> Void
 ) {
     let native = NativeRuntime(workers: workers, worker: worker, change)
     defer { native.close() }
