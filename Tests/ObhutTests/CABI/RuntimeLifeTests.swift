@@ -56,11 +56,11 @@ import Testing
     }
 
     @Test func everyStatusHasANameAndAText() {
-        for status in Int32(-13)...0 {
+        for status in Int32(-14)...0 {
             #expect(String(cString: obhut_status_name(status)).hasPrefix("OBHUT_"))
             #expect(!String(cString: obhut_status_text(status)).isEmpty)
         }
-        for status: Int32 in [1, -14, .min, .max] {
+        for status: Int32 in [1, -15, .min, .max] {
             #expect(String(cString: obhut_status_name(status)) == "unknown status")
         }
     }
