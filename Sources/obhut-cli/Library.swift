@@ -126,7 +126,11 @@ final class Application {
 }
 
 private func allowLibraries(of folder: String, and patterns: [String], in config: OpaquePointer?) throws(LibraryError) {
-    for pattern in patterns { try attempt { obhut_config_allow_native(config, pattern, $0) } }
+    for pattern in patterns {
+        do throws(LibraryError) { try attempt { obhut_config_allow_native(config, pattern, $0) } } catch {
+            throw LibraryError(text: "obhut: --allow-native: \(error.text)")
+        }
+    }
     // A folder that is not there is told by the load.
     guard let real = realpath(folder, nil) else { return }
     defer { free(real) }
