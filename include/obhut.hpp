@@ -1548,6 +1548,16 @@ static_assert(std::is_nothrow_move_constructible_v<runtime> && std::is_nothrow_m
               std::is_nothrow_move_constructible_v<config> && std::is_nothrow_move_assignable_v<config> &&
               std::is_nothrow_move_constructible_v<payload> && std::is_nothrow_copy_constructible_v<error>);
 
+/// What a shared library offers for entries of kind process.native; it is read, and nothing of it runs. OBHUT_INSPECT_….
+inline std::string inspect_plugin(const std::string &path, std::int32_t format = OBHUT_INSPECT_TEXT)
+{
+    char *text = nullptr;
+    std::size_t length = 0;
+    detail::call(&obhut_plugin_inspect, path.c_str(), format, &text, &length);
+    const std::unique_ptr<void, detail::bytes_deleter> owned(text);
+    return std::string(text, length);
+}
+
 } // namespace obhut
 
 template <>

@@ -195,6 +195,7 @@ void obn_worker_find(char *path, size_t size) {
         while (length > 0 && file[length - 1] != '/') length--;
         while (length > 0 && file[length - 1] == '/') length--;
         if (is_there(path, size, file, length, "libexec/obhut/obhut-worker")) return;
+        if (is_there(path, size, file, length, "obhut/obhut-worker")) return;
         if (is_there(path, size, file, length, "obhut-worker")) return;
         if (length == 0) return;
     }

@@ -410,6 +410,8 @@ static void supervisors_and_crashes()
         EXPECT(report->text().find("only this") != std::string_view::npos && report->sequence() == 1 && !runtime.next_crash(1));
         EXPECT(obhut::crash::from_json(report->json()).error() == "on purpose");
         EXPECT(thrown([] { obhut::crash::from_json("{"); }) == OBHUT_MALFORMED);
+        EXPECT(thrown([] { obhut::inspect_plugin("/none"); }) == OBHUT_NOT_FOUND);
+        EXPECT(obhut::inspect_plugin("libc.so.6").find("strlen") != std::string::npos);
         runtime.stop(10s);
     }
     EXPECT(sunk == 1 && redacted == 1);

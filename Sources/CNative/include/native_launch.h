@@ -41,7 +41,7 @@ void obn_worker_close(obn_worker *worker);
 const char *obn_signal_name(int number, char *text, size_t size);
 
 /* Where the worker program lies beside the library that this code is in, "" if nowhere: LIB/../libexec/obhut/obhut-worker (LIB or what is
- * above it), or obhut-worker in the folder of the program itself, or above. */
+ * above it), LIB/obhut/obhut-worker, or obhut-worker in the folder of the program itself, or above. */
 void obn_worker_find(char *path, size_t size);
 
 #endif
