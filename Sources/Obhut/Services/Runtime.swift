@@ -154,7 +154,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             lock.with { loading = .no }
             throw .invalidApplication(faults)
         case .success(let application):
-            if let faults = faultsOfExternals(application) {
+            if let faults = faultsOfPrograms(application) {
                 lock.with { loading = .no }
                 throw .invalidApplication(faults)
             }
@@ -162,15 +162,17 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         }
     }
 
-    /// What the host program has defined and the application declares as something else.
-    private func faultsOfExternals(_ application: Application) -> ApplicationFaults? {
-        let faults = application.entries.compactMap { entry -> Fault? in
+    /// What the host program has defined and the application declares as something else; and arguments that do not
+    /// fit the C functions that they are for.
+    private func faultsOfPrograms(_ application: Application) -> ApplicationFaults? {
+        var faults = NativeInputs.faults(application)
+        faults += application.entries.compactMap { entry -> Fault? in
             guard entry.kind != .processExternal, externals.definition(entry.id.description) != nil else { return nil }
             return Fault(
                 at: entry.position,
                 "'\(entry.id)' is a \(entry.kind.rawValue) here, and the host program has defined it as a process of its own")
         }
-        return faults.isEmpty ? nil : ApplicationFaults(faults: faults)
+        return faults.isEmpty ? nil : ApplicationFaults(faults: faults.sorted())
     }
 
     private func publishLocked(_ application: Application) {

@@ -32,6 +32,7 @@ import Testing
         defer { obhut_config_free(config) }
         let real = try ApplicationFolder.realPath(of: folder)
         try c { obhut_config_allow_native(config, real + "/app/", $0) }
+        #expect(obhut_config_set_worker(config, NativeFixtures.worker) == OBHUT_OK)
         let runtime = try CRuntime(config: config, start: false)
         try c { obhut_runtime_load_folder(runtime.handle, folder + "/app", $0) }
         try runtime.start(OBHUT_START_HOSTS)
