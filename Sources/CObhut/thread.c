@@ -2,13 +2,17 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 __thread void *obh_thread_worker __attribute__((tls_model("initial-exec")));
 
@@ -86,6 +90,22 @@ int64_t obh_thread_cpu_time(pthread_t thread) {
     struct timespec now;
     if (pthread_getcpuclockid(thread, &clock) || clock_gettime(clock, &now)) return -1;
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int32_t obh_thread_id(void) { return (int32_t)syscall(SYS_gettid); }
+
+bool obh_thread_is_blocked(int32_t thread) {
+    char path[48], line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return false;
+    ssize_t length = read(descriptor, line, sizeof line - 1);
+    close(descriptor);
+    if (length <= 0) return false;
+    line[length] = 0;
+    /* The name, in parentheses, may itself hold any of them. */
+    const char *end = strrchr(line, ')');
+    return end && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
 }
 
 int obh_condition_init(pthread_cond_t *condition) {

@@ -38,6 +38,13 @@ bool obh_has_address_sanitizer(void);
 /* CPU time that `thread` has used, in nanoseconds; -1 when it cannot be told. */
 int64_t obh_thread_cpu_time(pthread_t thread);
 
+/* What the system calls this thread. */
+int32_t obh_thread_id(void);
+
+/* Whether the thread of that number waits in a system call (or for a page of memory), and not for a processor. False when
+ * it cannot be told. */
+bool obh_thread_is_blocked(int32_t thread);
+
 /* A condition variable that measures on CLOCK_MONOTONIC. */
 int obh_condition_init(pthread_cond_t *condition);
 

@@ -15,7 +15,7 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     static let tick: Int64 = 5_000_000
     /// The how-manieth look at the same step interrupts it when somebody waits: with the second it has had 5 to 10 ms (H2).
     private static let slice = 2
-    /// CPU nanoseconds in one step that count as stuck (H3).
+    /// Nanoseconds on the processor, or in system calls that wait, in one step that count as stuck (H3).
     private static let stuckAfter: Int64 = 50_000_000
     /// Between two ends for the step limit: the first may have been enough.
     private static let overrunGrace: Int64 = 1_000_000_000
@@ -179,8 +179,9 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
             if core.pointee.stuck.load(ordering: .relaxed) { host.workerCameBack(core) }
             worker.watched.ticks = 0
             if let runnable = RunnablePointer(bitPattern: running) {
+                let used = obh_thread_cpu_time(worker.thread)
                 worker.watched = .init(
-                    steps: steps, ticks: 1, cpuAtStart: -1, since: now,
+                    steps: steps, ticks: 1, cpuAtStart: used, cpuAtLook: used, since: now,
                     serial: runnable.pointee.serial)
                 if runnable.pointee.attention.load(ordering: .relaxed) { interrupt(worker) }
             }
@@ -188,7 +189,10 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
         }
         worker.watched.ticks += 1
         let isLong = hasWork && worker.watched.ticks >= Watch.slice
-        if isLong || runnable.pointee.attention.load(ordering: .relaxed) {
+        let needsAttention = runnable.pointee.attention.load(ordering: .relaxed)
+        let isBlocked = (isLong || needsAttention) && isBlocked(worker)
+        // A signal would cut its system call short, and bring nobody nearer to a turn.
+        if isLong && !isBlocked || needsAttention {
             ticks.sent += 1
             interrupt(worker)
         }
@@ -197,13 +201,20 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
             return host.isExhausted && !worker.watched.isOverrun
         }
         guard isLong else { return false }
+        if isBlocked { worker.watched.blockedTicks += 1 }
+        let held =
+            worker.watched.cpuAtLook - worker.watched.cpuAtStart
+            + Int64(worker.watched.blockedTicks) * Watch.tick
+        return held >= Watch.stuckAfter && !host.markStuck(worker)
+    }
+
+    /// Whether it has hardly computed since the last look, and waits in a system call now: one that waits for a processor
+    /// holds nobody up by its own doing.
+    private func isBlocked(_ worker: Worker) -> Bool {
         let used = obh_thread_cpu_time(worker.thread)
-        if worker.watched.cpuAtStart < 0 {
-            worker.watched.cpuAtStart = used
-        } else if used - worker.watched.cpuAtStart >= Watch.stuckAfter {
-            return !host.markStuck(worker)
-        }
-        return false
+        defer { worker.watched.cpuAtLook = used }
+        return used - worker.watched.cpuAtLook < Watch.tick / 4
+            && obh_thread_is_blocked(worker.threadID.load(ordering: .relaxed))
     }
 
     private func interrupt(_ worker: Worker) {

@@ -65,13 +65,20 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     /// Spare workers run only while others are stuck (H3).
     let isSpare: Bool
     private(set) var thread = pthread_t()  // written before `started`
-    /// CPU time of this thread when its present step began to be watched; the watch's own.
+    /// The system's number of the thread; 0 until it runs.
+    let threadID = Atomic<Int32>(0)
+    /// The step that the watch last saw here; the watch's own.
     var watched = Watched()
 
     struct Watched {
         var steps: UInt64 = 0
+        /// Looks at this same step.
         var ticks = 0
+        /// CPU time of the thread when the step was first seen, and at the last look.
         var cpuAtStart: Int64 = 0
+        var cpuAtLook: Int64 = 0
+        /// Looks at which it waited in a system call.
+        var blockedTicks = 0
         var since: Int64 = 0
         /// Of the runnable, when the step was first seen.
         var serial: UInt64 = 0
@@ -106,6 +113,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
 
     private func main() {
         obh_set_current_worker(core)
+        threadID.store(obh_thread_id(), ordering: .relaxed)
         let host = host  // once, and not at each step
         while let runnable = next(of: host) { Worker.step(core, runnable) }
         Blocks.handIn(core)

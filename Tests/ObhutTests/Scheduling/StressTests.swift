@@ -333,6 +333,42 @@ import Testing
         runtime.close()
     }
 
+    /// Steps that wait in a system call hold their workers no less than those that compute (H3): the pipe is
+    /// written to by processes that only spare workers can run.
+    @Test(arguments: [1, 2])
+    func spareWorkersHelpOutWhoIsBlocked_H3(workers: Int) throws {
+        let runtime = RealRuntime(workers: workers) { $0.spareWorkers = 3 }
+        for _ in 0..<2 {
+            var ends: [Int32] = [0, 0]
+            try #require(pipe(&ends) == 0)
+            let (reader, writer) = (ends[0], ends[1])
+            let holders = workers + 1
+            let isHeld = Atomic<Int>(0)
+            for _ in 0..<holders {
+                runtime.spawn { _ in
+                    isHeld.add(1, ordering: .sequentiallyConsistent)
+                    var byte: UInt8 = 0
+                    #expect(read(reader, &byte, 1) == 1)
+                    return .end
+                }
+            }
+            // All who hold a worker do, before there is anybody to help them.
+            while isHeld.load(ordering: .sequentiallyConsistent) < workers { usleep(500) }
+            for _ in 0..<holders {
+                runtime.spawn { _ in
+                    var byte: UInt8 = 1
+                    #expect(write(writer, &byte, 1) == 1)
+                    return .end
+                }
+            }
+            #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+            close(reader)
+            close(writer)
+        }
+        while !runtime.host.isAsleep { usleep(500) }
+        runtime.close()
+    }
+
     /// Every spare worker is used up: one that has held a worker beyond the step limit is
     /// ended, and who has waited for a worker runs (H3).
     @Test func stepLimitEndsWhoHeldAWorkerLongest_H3() {
