@@ -27,6 +27,7 @@ struct FuzzCaller {
     mutating func text() -> String? {
         let texts: [String?] = [
             "test:echo", "test:returns", "test:raises", "test:spawns", "test:polite", "app:resize", "test:worker",
+            "test:thread", "test:child", "test:adds", "test:crashes", "test:spins", "test:described", "test:calls",
             "app:resize", "test:host", "name", "topic", "", "@start app:resize", "{test:host|0x00001}", nil,
             String(repeating: "x", count: 300),
         ]
@@ -86,6 +87,7 @@ struct FuzzCaller {
         case 30: check(obhut_name_unregister(runtime(), topic, &error))
         case 31: check(obhut_pid_resolve(runtime(), topic, &made, &error))
         case 32: check(obhut_runtime_define(runtime(), entry, port(), &error))
+        case 48: define(entry)
         case 33, 34, 35:
             check(obhut_message_take_port(one(messages), &handle, &error))
             world.add(port: handle)
@@ -137,14 +139,22 @@ struct FuzzCaller {
         while configs.count > 4 { obhut_config_free(configs.remove(at: 1)) }
     }
 
-    mutating func makeRuntime(_ config: OpaquePointer? = nil) {
+    mutating func makeRuntime(_ given: OpaquePointer? = nil) {
+        let own = given == nil ? obhut_config_new() : nil
+        let config = given ?? own
+        for library in [CompiledLibrary.folder, NativeFixtures.folder] { check(obhut_config_allow_native(config, library + "/", nil)) }
+        check(obhut_config_set_worker(config, NativeFixtures.worker))
         var runtime: OpaquePointer?
         check(obhut_runtime_create(config, &runtime, nil))
+        obhut_config_free(own)
         if pick(4) > 0 {
             var yaml = FuzzTests.yaml
             yaml.withUTF8 { utf8 in
                 utf8.withMemoryRebound(to: CChar.self) {
-                    check(obhut_runtime_load_text(runtime, $0.baseAddress, $0.count, nil))
+                    let status = obhut_runtime_load_text(runtime, $0.baseAddress, $0.count, nil)
+                    check(status)
+                    // Without its programs nothing below is worth much.
+                    if own != nil, status != OBHUT_OK { world.faults.increment() }
                 }
             }
         }
@@ -227,7 +237,11 @@ extension FuzzCaller {
         let finalizer: obhut_finalizer = { FuzzTests.World.from($0).finalized.increment() }
         let user = Unmanaged.passUnretained(world).toOpaque()
         let isSet = pick(4) > 0
-        switch pick(12) {
+        switch pick(16) {
+        case 12: check(obhut_config_allow_native(config, text(), nil))
+        case 13: check(obhut_config_set_worker(config, isSet ? "/nowhere/obhut-worker" : nil))
+        case 14: check(obhut_config_set_environment(config, nil))
+        case 15: inspect()
         case 0:
             world.registered.increment()
             check(obhut_config_set_output_sink(config, isSet ? { _, _, _ in } : nil, user, finalizer))
@@ -251,6 +265,29 @@ extension FuzzCaller {
         case 10: check(obhut_config_set_arguments(config, nil, pick(2)))
         default: makeRuntime(config)
         }
+    }
+
+    /// A function of this program, on threads that the library makes: it ends by itself, or when it is told to.
+    mutating func define(_ entry: String?) {
+        let function: obhut_process_function = { _, port, _, _ in
+            var message: OpaquePointer?
+            if obhut_port_receive(port, -1, &message, nil) == OBHUT_OK { obhut_message_free(message) }
+        }
+        world.registered.increment()
+        check(
+            obhut_runtime_define_function(
+                runtime(), entry, pick(9) > 0 ? function : nil, Unmanaged.passUnretained(world).toOpaque(),
+                { FuzzTests.World.from($0).finalized.increment() }, nil))
+    }
+
+    /// Libraries, and files that are none.
+    mutating func inspect() {
+        let paths = [CompiledLibrary.values, CompiledLibrary.path("described.c"), "/proc/self/maps", "/", "", nil, NativeFixtures.worker]
+        var text: UnsafeMutablePointer<CChar>?, length = -1
+        let status = obhut_plugin_inspect(paths[pick(paths.count)], Int32(pick(4)) - 1, &text, &length, nil)
+        check(status)
+        if (text != nil) != (status == OBHUT_OK) { world.faults.increment() }
+        obhut_bytes_free(text)
     }
 
     /// Bytes of any kind, and the one or other of them changed.

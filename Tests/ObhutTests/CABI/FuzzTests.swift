@@ -26,13 +26,21 @@ import Testing
         ],
         more: """
               - { name: worker, kind: process.external }
+              - { name: values, kind: library.native, library: "\(CompiledLibrary.values)", functions: { echo_u64: "u64(u64)", echo_u8: "u8(u8)", see_bytes: "string(bytes)" } }
+              - { name: thread, kind: process.native, library: "\(NativeFixtures.faulty)", symbol: echo, signature: status(context), isolation: thread }
+              - { name: child, kind: process.native, library: "\(NativeFixtures.faulty)", symbol: echo, signature: status(context) }
+              - { name: adds, kind: process.native, library: "\(NativeFixtures.faulty)", symbol: add, signature: "i64(i64, i64)", isolation: thread }
+              - { name: crashes, kind: process.native, library: "\(NativeFixtures.faulty)", symbol: crash_segv, signature: void() }
+              - { name: spins, kind: process.native, library: "\(NativeFixtures.faulty)", symbol: spins, signature: void() }
+              - { name: described, kind: process.native, library: "\(CompiledLibrary.path("described.c"))", entry: counter }
+              - { name: calls, kind: process.lua, imports: { values: values }, source: "local c = require('values') return { main = function(...) c.echo_u64(1) pcall(c.echo_u8, 256) return c.see_bytes(...) end }" }
               - name: top
                 kind: supervisor
                 lifecycle: { auto_start: true }
-                intensity: { max_restarts: 1000000, window: 1s }
+                intensity: { max_restarts: 1000000, max_seconds: 1 }
                 children:
                   - { name: first, process: echo }
-                  - { name: second, process: raises, restart: { policy: always, initial_delay: 1ms } }
+                  - { name: second, process: raises, restart: { type: permanent, initial_delay: 1ms } }
 
             """)
 
