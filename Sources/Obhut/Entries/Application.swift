@@ -71,6 +71,7 @@ struct Application: Sendable {
         catalogue.misnamed.forEach { _ = reader.read($0) }
         texts.check(checkSyntax)
         linker.checkImports(faults)
+        linker.checkOrderOfChildren(faults)
         let start = linker.orderStart(faults)
 
         guard faults.count == 0 else { return .failure(ApplicationFaults(faults: faults.sorted())) }

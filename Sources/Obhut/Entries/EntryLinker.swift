@@ -53,6 +53,24 @@ struct EntryLinker {
         return (order, needs(of: order, started))
     }
 
+    /// Children of one supervisor start in its order: who depends on one that comes later would start without it.
+    func checkOrderOfChildren(_ faults: FaultList) {
+        for case .supervisor(let supervisor) in entries.map(\.definition) {
+            let services = supervisor.children.map(\.service)
+            for (place, case let service?) in services.enumerated() {
+                guard let index = indices[service] else { continue }
+                let entry = entries[index]
+                for need in entry.lifecycle?.dependsOn ?? [] {
+                    guard let later = services.lastIndex(of: need), later > place else { continue }
+                    faults.report(
+                        at: entry.position,
+                        "'\(service)' depends on '\(need)', but child '\(supervisor.children[place].name)' starts before "
+                            + "'\(supervisor.children[later].name)': children start in the order in which their supervisor names them")
+                }
+            }
+        }
+    }
+
     private func startsByItself(_ entry: Entry) -> Bool {
         entry.lifecycle?.autoStart ?? false && owners[entry.id] == nil
     }

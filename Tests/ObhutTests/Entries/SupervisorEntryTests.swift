@@ -104,6 +104,19 @@ import Testing
         #expect(try faults(inEntries: Self.common + entry) == ["a.yaml:7:\(expected)"])
     }
 
+    /// Children start in their supervisor's order, whatever they depend on: what comes too late is a fault.
+    @Test func aChildDependsOnEarlierOnes_V2() throws {
+        let services = """
+            - { name: store, kind: process.service, process: a }
+            - { name: shop, kind: process.service, process: a, lifecycle: { depends_on: [store] } }
+
+            """
+        #expect(try load(Self.common + services + "- { name: sup, kind: supervisor, children: [{ process: store }, { process: shop }] }").startOrder == [])
+        #expect(try faults(inEntries: Self.common + services + "- { name: sup, kind: supervisor, children: [{ process: shop }, { process: store }] }") == [
+            "a.yaml:8:3: 'app:shop' depends on 'app:store', but child 'shop' starts before 'store': children start in the order in which their supervisor names them"
+        ])
+    }
+
     @Test func aChildNeedsAHost_V1() throws {
         #expect(try faults(inEntries: """
             - { name: a, kind: process.lua, source: "return {}" }
