@@ -179,6 +179,12 @@ void crash_exit(int32_t status) { exit(status); }
 void crash_at_once(int32_t status) { _exit(status); }
 void crash_illegal(void) { __builtin_trap(); }
 
+/* A worker of a pool that never gets to its work. */
+void crash_worker(int64_t worker_id) {
+    (void)worker_id;
+    crash_segv();
+}
+
 /* Dies as `how` says, after it was told its arguments. */
 void crash(int32_t how) {
     switch (how) {
