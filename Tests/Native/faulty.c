@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -268,6 +269,34 @@ void writes_everywhere(void) {
     for (i = 3; i < 4096; i++)
         if (write(i, "this is no frame, and it is long enough to be taken for the length of one", 72) < 0) {}
     for (;;) pause();
+}
+
+/* Speaks the runtime's own language where frames go: requests of `operation`, [operation], and no ear for the answers. `at_once`: many
+ * with one call of the system; else one by one, for ever. */
+void floods(int32_t operation, int32_t at_once) {
+    static const struct { uint32_t size; uint8_t request[2]; } __attribute__((packed)) none = {2, {0x91, 0}};
+    char frames[6 * 1000];
+    int i, kind, channel = -1;
+    socklen_t size = sizeof kind;
+    for (i = 3; i < 4096 && channel < 0; i++)
+        if (getsockopt(i, SOL_SOCKET, SO_TYPE, &kind, &size) == 0) channel = i;
+    for (i = 0; i < 1000; i++) {
+        memcpy(frames + 6 * i, &none, 6);
+        frames[6 * i + 5] = (char)operation;
+    }
+    for (;;) {
+        if (write(channel, frames, at_once ? sizeof frames : 6) < 0) pause();
+        if (at_once) pause();
+    }
+}
+
+/* Says more than anybody can read. */
+void floods_stdout(void) {
+    static char line[4096];
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (;;)
+        if (write(1, line, sizeof line) < 0) pause();
 }
 
 obhut_status writes_stdout(obhut_context *context) {

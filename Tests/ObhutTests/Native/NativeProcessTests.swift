@@ -323,6 +323,37 @@ import Testing
         }
     }
 
+    /// Requests that no function of the context has written, and no answer read: it ends when the second comes before the answer to the first.
+    @Test(arguments: [OBN_RECEIVE, OBN_READY, OBN_LOOKUP], [0, 1])
+    func aFloodOfRequestsEndsTheFunction(_ operation: Int, _ atOnce: Int) {
+        withNativeRuntime { native in
+            let echo = native.spawn(native.define("t:echo", "echo", "tc"))
+            let floods = native.define("t:floods", "floods", "vii")
+            let end = native.run(floods, [.int(Int64(operation)), .int(Int64(atOnce))])
+            #expect(withoutOSPid(end) == "error floods (OS process N) asked before it was answered")
+            native.send(echo, "n", .int(1))
+            #expect(native.next() == .message(echo, "n", "1"))
+            #expect(native.isQuiet)
+        }
+    }
+
+    /// One that writes without end has its turn, and the others theirs.
+    @Test func whoPrintsWithoutEndDelaysNobodyElse() {
+        withNativeRuntime { native in
+            let bytes = Counter()
+            native.system.writeLine = { _ in bytes.increment() }
+            let flood = native.spawn(native.define("t:floods", "floods_stdout", "v"))
+            let echo = native.spawn(native.define("t:echo", "echo", "tc"))
+            while bytes.count == 0 { usleep(100) }
+            for number in 0..<100 {
+                native.send(echo, "n", .int(Int64(number)))
+                #expect(native.next() == .message(echo, "n", "\(number)"))
+            }
+            #expect(native.system.terminate(flood, from: native.pid))
+            #expect(native.next() == .exit(flood, "terminated", isError: true))
+        }
+    }
+
     @Test(arguments: 1...UInt64(scaled(12, atLeast: 3)))
     func spawnsKillsCancelsAndCrashesInAnyOrder(_ seed: UInt64) {
         var random = RandomSource(seed: seed)
