@@ -3,6 +3,7 @@
 #include <obhut_plugin.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,15 @@
 int64_t add(int64_t a, int64_t b) { return a + b; }
 
 int64_t pid_of_os(void) { return getpid(); }
+
+/* How many descriptors it has beside 0, 1 and 2. */
+int64_t open_descriptors(void) {
+    int64_t count = 0;
+    int i;
+    for (i = 3; i < 4096; i++)
+        if (fcntl(i, F_GETFD) >= 0) count++;
+    return count;
+}
 
 /* Sends back what it gets, to who sent it. */
 obhut_status echo(obhut_context *context) {
@@ -338,6 +348,9 @@ typedef struct counter {
     obhut_pid peer;
 } counter;
 
+/* Lets those that spin return. */
+int32_t counters_may_return;
+
 static obhut_status counter_init(obhut_context *context, const void *arguments, size_t length, void **state) {
     obhut_reader reader = obhut_reader_of(arguments, length);
     obhut_value value;
@@ -388,7 +401,12 @@ static int32_t counter_handle(obhut_context *context, void *state, const obhut_e
     } else if (!strcmp(event->topic, "terminate")) {
         if (obhut_context_terminate(context, obhut_context_self(context)) != OBHUT_TERMINATED) return -10;
     } else if (!strcmp(event->topic, "spin")) {
-        for (;;) __asm__ volatile("");
+        while (!__atomic_load_n(&counters_may_return, __ATOMIC_ACQUIRE)) __asm__ volatile("");
+    } else if (!strcmp(event->topic, "until told")) {
+        /* Holds its worker, and learns what became of it from what it asks. */
+        obhut_pid found;
+        while (obhut_context_lookup(context, "nobody", &found) != OBHUT_TERMINATED) {}
+        obhut_context_send(context, event->from, "too late", NULL, 0);
     }
     return OBHUT_HANDLER_CONTINUE;
 }
