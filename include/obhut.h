@@ -410,9 +410,10 @@ typedef struct obhut_counters {
     uint64_t dead_letters; /* messages accepted for a process that ended before reading them */
     uint64_t timers;       /* armed now */
     uint64_t dropped_lines; /* output and log lines that were neither taken by a sink nor kept */
+    uint64_t zombies; /* now: threads of native processes that are over, whose code has neither returned nor asked anything since */
 } obhut_counters;
 
-#define OBHUT_COUNTERS_INIT {sizeof(obhut_counters), 0, 0, 0, 0, 0, 0}
+#define OBHUT_COUNTERS_INIT {sizeof(obhut_counters), 0, 0, 0, 0, 0, 0, 0}
 
 /* Fills in the fields that the caller's `struct_size` has room for.
  * [threads: any] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */

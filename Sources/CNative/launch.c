@@ -105,6 +105,11 @@ int obn_worker_start(const char *path, obn_worker *worker, const char **step) {
     worker->descriptor = (int)syscall(SYS_pidfd_open, worker->pid, 0);
     if (worker->descriptor < 0) {
         fault = errno;
+        /* Gone already, and waited for by another: its number may be somebody else's. */
+        if (fault == ESRCH) {
+            *step = "the worker has ended at once";
+            goto out;
+        }
         kill(worker->pid, SIGKILL);
         waitpid(worker->pid, NULL, 0);
         goto out;
@@ -130,7 +135,7 @@ void obn_worker_kill(const obn_worker *worker) {
 }
 
 int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
-    siginfo_t info;
+    siginfo_t info, taken;
     memset(end, 0, sizeof *end);
     end->code = -1;
     memset(&info, 0, sizeof info);
@@ -138,7 +143,8 @@ int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
     if (info.si_pid == 0) return EAGAIN;
     /* What it has forked and left: while it is not reaped its number leads that group and no other. */
     kill(-worker->pid, SIGKILL);
-    while (waitid((idtype_t)P_PIDFD, (id_t)worker->descriptor, &info, WEXITED) && errno == EINTR) {}
+    /* Its answer is known: should the program itself, waiting for any child, be faster, this one writes zeros. */
+    while (waitid((idtype_t)P_PIDFD, (id_t)worker->descriptor, &taken, WEXITED) && errno == EINTR) {}
     if (info.si_code == CLD_EXITED) {
         end->code = info.si_status;
     } else {

@@ -3,12 +3,14 @@
 #include <obhut_plugin.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,15 @@
 int64_t add(int64_t a, int64_t b) { return a + b; }
 
 int64_t pid_of_os(void) { return getpid(); }
+
+/* How many descriptors it has beside 0, 1 and 2. */
+int64_t open_descriptors(void) {
+    int64_t count = 0;
+    int i;
+    for (i = 3; i < 4096; i++)
+        if (fcntl(i, F_GETFD) >= 0) count++;
+    return count;
+}
 
 /* Sends back what it gets, to who sent it. */
 obhut_status echo(obhut_context *context) {
@@ -179,6 +190,12 @@ void crash_exit(int32_t status) { exit(status); }
 void crash_at_once(int32_t status) { _exit(status); }
 void crash_illegal(void) { __builtin_trap(); }
 
+/* A worker of a pool that never gets to its work. */
+void crash_worker(int64_t worker_id) {
+    (void)worker_id;
+    crash_segv();
+}
+
 /* Dies as `how` says, after it was told its arguments. */
 void crash(int32_t how) {
     switch (how) {
@@ -264,6 +281,34 @@ void writes_everywhere(void) {
     for (;;) pause();
 }
 
+/* Speaks the runtime's own language where frames go: requests of `operation`, [operation], and no ear for the answers. `at_once`: many
+ * with one call of the system; else one by one, for ever. */
+void floods(int32_t operation, int32_t at_once) {
+    static const struct { uint32_t size; uint8_t request[2]; } __attribute__((packed)) none = {2, {0x91, 0}};
+    char frames[6 * 1000];
+    int i, kind, channel = -1;
+    socklen_t size = sizeof kind;
+    for (i = 3; i < 4096 && channel < 0; i++)
+        if (getsockopt(i, SOL_SOCKET, SO_TYPE, &kind, &size) == 0) channel = i;
+    for (i = 0; i < 1000; i++) {
+        memcpy(frames + 6 * i, &none, 6);
+        frames[6 * i + 5] = (char)operation;
+    }
+    for (;;) {
+        if (write(channel, frames, at_once ? sizeof frames : 6) < 0) pause();
+        if (at_once) pause();
+    }
+}
+
+/* Says more than anybody can read. */
+void floods_stdout(void) {
+    static char line[4096];
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (;;)
+        if (write(1, line, sizeof line) < 0) pause();
+}
+
 obhut_status writes_stdout(obhut_context *context) {
     printf("a line\nand half of one");
     fprintf(stderr, "an error line\n");
@@ -302,6 +347,9 @@ typedef struct counter {
     int64_t count;
     obhut_pid peer;
 } counter;
+
+/* Lets those that spin return. */
+int32_t counters_may_return;
 
 static obhut_status counter_init(obhut_context *context, const void *arguments, size_t length, void **state) {
     obhut_reader reader = obhut_reader_of(arguments, length);
@@ -353,7 +401,12 @@ static int32_t counter_handle(obhut_context *context, void *state, const obhut_e
     } else if (!strcmp(event->topic, "terminate")) {
         if (obhut_context_terminate(context, obhut_context_self(context)) != OBHUT_TERMINATED) return -10;
     } else if (!strcmp(event->topic, "spin")) {
-        for (;;) __asm__ volatile("");
+        while (!__atomic_load_n(&counters_may_return, __ATOMIC_ACQUIRE)) __asm__ volatile("");
+    } else if (!strcmp(event->topic, "until told")) {
+        /* Holds its worker, and learns what became of it from what it asks. */
+        obhut_pid found;
+        while (obhut_context_lookup(context, "nobody", &found) != OBHUT_TERMINATED) {}
+        obhut_context_send(context, event->from, "too late", NULL, 0);
     }
     return OBHUT_HANDLER_CONTINUE;
 }

@@ -211,7 +211,8 @@ extension Runtime {
             ended: system.ended.load(ordering: .relaxed),
             dead_letters: system.deadLetters.load(ordering: .relaxed),
             timers: UInt64(scheduler.timers.count),
-            dropped_lines: UInt64(output.dropped + log.queue.dropped))
+            dropped_lines: UInt64(output.dropped + log.queue.dropped),
+            zombies: UInt64(native.zombies.load(ordering: .relaxed)))
     }
 }
 

@@ -6,7 +6,7 @@ import Glibc
 ///
 /// They are called in place, one at a time, by the process's owner: so what they ask is done at once, and `send` goes the short
 /// way, without a request in between. They must not block. An endless one holds its worker, which spare ones replace; at
-/// `step_limit` the process is told to end, and does when the function returns (H3).
+/// `step_limit` the process is told to end (H3): each call answers that, and it is over when the function returns.
 enum NativeHandler {
     /// How many events are handled before others have their turn (H2).
     private static let turn = 64
@@ -232,10 +232,18 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
 
     // MARK: What it asks
 
+    /// Whether something has ended the process while its function runs.
+    private var isToEnd: Bool {
+        let process = pointee.process
+        if process.pointee.runnable.attention.load(ordering: .relaxed) { process.drain() }
+        return process.isDoomed
+    }
+
     fileprivate func exchange(
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let process = pointee.process
+        if isToEnd { return OBHUT_TERMINATED }
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
         if !NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer),
@@ -250,6 +258,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     }
 
     fileprivate func send(_ pid: Pid, _ topic: UnsafePointer<CChar>?, _ payload: UnsafeRawBufferPointer) -> Int32 {
+        if isToEnd { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
         guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
         let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
         if name.isEmpty || name.count > 255 || name[0] == UInt8(ascii: "@") || !isValidUTF8(name) {

@@ -14,6 +14,8 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     private var pending: [UInt8] = []  // guarded by lock
     private var sent = 0  // guarded by lock
     private(set) var isClosed = false  // guarded by lock
+    /// It has asked, and the answer is not written yet.
+    private var isAsking = false  // guarded by lock
     /// Told, with `lock` held, when there is something pending.
     private let becamePending: (NativeWorker) -> Void
 
@@ -57,8 +59,15 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
 
     func write(_ frame: UnsafeRawBufferPointer) { lock.with { writeLocked(frame) } }
 
+    /// The reader has a request of its.
+    func asks() { lock.with { isAsking = true } }
+
+    /// Whether what it was sent is not all gone, or what it has asked not answered: until then it has nothing to say.
+    var isUnanswered: Bool { lock.with { isAsking || !pending.isEmpty } }
+
     private func writeLocked(_ frame: UnsafeRawBufferPointer) {
         if isClosed { return }
+        isAsking = false
         let now = obn_frame_send(process.channel, frame.baseAddress, frame.count, 0)
         // It has ended: that is told by its descriptor.
         guard now >= 0, now < frame.count + 4 else { return }

@@ -7,6 +7,10 @@ import Glibc
 /// The law here. A child has ended when its pidfd says so, and by nothing else; but what it had still sent is read before that is told: a
 /// function that returned and a process that then died has returned. An end of the channel alone (the function has closed it) gives
 /// the child a moment to die of something that has a name; then it is killed.
+///
+/// No child has to be honest. An event reads so much and no more, so that one which writes without end delays the others by no more
+/// than that. And who has asked has nothing to say until it is answered: one that goes on all the same is killed, so that
+/// the runtime never keeps more for it than one frame each way.
 final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mutable field
     private enum Source: UInt64 {
         case channel = 0, end, output, errors
@@ -17,6 +21,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     /// How long `close` waits for children that were killed: one in the middle of a call of the system that cannot be interrupted dies later.
     private static let closingTime: Int64 = 5_000_000_000
     private static let lastLines = 10
+    /// How often the rest of what an ended child has written is read: more than the largest pipe, and socket, have room for.
+    private static let restReads = 256
     /// OBN_MOST_BYTES, which Swift reads as another number.
     private static let mostBytes = 1 << 31
 
@@ -144,52 +150,65 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: Requests
 
-    private func readChannel(_ worker: NativeWorker) {
-        while worker.hasChannel {
+    private func readChannel(_ worker: NativeWorker, reads: Int = 1) {
+        for _ in 0..<reads where worker.hasChannel {
             let count = obn_read_some(worker.descriptors.channel, buffer.baseAddress, buffer.count)
             if count == -Int64(EAGAIN) { return }
             guard count > 0 else { return loseChannel(worker) }
-            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)])
-            if worker.input.isEmpty {
-                // Hardly ever more or less than one frame.
-                let used = takeFrames(bytes, of: worker)
-                if used < bytes.count { worker.input.append(contentsOf: bytes[used...]) }
-            } else {
-                worker.input.append(contentsOf: bytes)
-                let input = worker.input
-                let used = input.withUnsafeBytes { takeFrames($0, of: worker) }
-                worker.input.removeFirst(min(used, worker.input.count))
-            }
+            if !worker.hasEnded { take(UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)]), of: worker) }
             if count < buffer.count { return }
         }
     }
 
-    /// - Returns: how many bytes were of whole frames.
-    private func takeFrames(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) -> Int {
-        var offset = 0
-        while bytes.count - offset >= 4 {
-            let size = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-            let run = worker.lock.with { worker.run }
-            guard let run, size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
-                // No program of ours writes that: something else does, on a descriptor that is not its own.
-                end(worker, .failed("\(run?.program.symbol ?? "") (OS process \(worker.osPid)) wrote what is no frame to its channel", traceback: nil))
-                worker.kill()
-                return bytes.count
-            }
-            guard bytes.count - offset - 4 >= size else { break }
-            serve(UnsafeRawBufferPointer(rebasing: bytes[(offset + 4)..<(offset + 4 + size)]), run, worker)
-            offset += 4 + size
+    private func take(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) {
+        if worker.isUnanswered { return refuse(worker, "asked before it was answered") }
+        let isRest: Bool
+        if worker.input.isEmpty {
+            // Hardly ever more or less than one frame.
+            let used = takeFrame(bytes, of: worker)
+            if used == 0 { worker.input.append(contentsOf: bytes) }
+            isRest = used > 0 && used < bytes.count
+        } else {
+            worker.input.append(contentsOf: bytes)
+            var input: [UInt8] = []
+            swap(&input, &worker.input)
+            let used = input.withUnsafeBytes { takeFrame($0, of: worker) }
+            if used == 0 { swap(&input, &worker.input) }
+            isRest = used > 0 && used < input.count
         }
-        return offset
+        if isRest && !worker.hasEnded { refuse(worker, "asked before it was answered") }
+    }
+
+    /// - Returns: how many bytes the frame has; 0: it is not whole yet.
+    private func takeFrame(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) -> Int {
+        guard bytes.count >= 4 else { return 0 }
+        let size = Int(bytes.loadUnaligned(as: UInt32.self))
+        guard let run = worker.lock.with({ worker.run }), size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
+            refuse(worker, "wrote what is no frame to its channel")
+            return bytes.count
+        }
+        guard bytes.count - 4 >= size else { return 0 }
+        serve(UnsafeRawBufferPointer(rebasing: bytes[4..<(4 + size)]), run, worker)
+        return 4 + size
+    }
+
+    /// No program of ours does that: something else does, on a descriptor that is not its own.
+    private func refuse(_ worker: NativeWorker, _ what: String) {
+        guard let run = worker.lock.with({ worker.run }) else { return worker.kill() }
+        end(worker, .failed("\(run.program.symbol) (OS process \(worker.osPid)) \(what)", traceback: nil))
+        worker.kill()
     }
 
     private func serve(_ frame: UnsafeRawBufferPointer, _ run: WorkerRun, _ worker: NativeWorker) {
         var reader = NativeRequests.Reader(frame)
-        guard reader.operation == OBN_END else { return run.serve(frame, of: worker) }
+        guard reader.operation == OBN_END else {
+            worker.asks()
+            return run.serve(frame, of: worker)
+        }
         let status = reader.integer()
-        guard let bytes = reader.bytes() else { return }
-        readLines(worker, isError: false)
-        readLines(worker, isError: true)
+        guard let bytes = reader.bytes() else { return refuse(worker, "wrote what is no frame to its channel") }
+        readLines(worker, isError: false, reads: WorkerReader.restReads)
+        readLines(worker, isError: true, reads: WorkerReader.restReads)
         if status != 0 {
             end(worker, .failed(String(decoding: bytes, as: UTF8.self), traceback: nil))
         } else if validatePayload(bytes) != nil {
@@ -220,9 +239,9 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: Lines
 
-    private func readLines(_ worker: NativeWorker, isError: Bool) {
+    private func readLines(_ worker: NativeWorker, isError: Bool, reads: Int = 1) {
         let descriptor = isError ? worker.descriptors.errors : worker.descriptors.output
-        while true {
+        for _ in 0..<reads {
             let count = obn_read_some(descriptor, lineBuffer.baseAddress, lineBuffer.count)
             if count == 0 { obn_poll_remove(poll, descriptor) }
             guard count > 0 else { return }
@@ -254,9 +273,9 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     private func finish(_ worker: NativeWorker) {
         guard let (how, errno) = worker.reap() else { return }
-        if worker.hasChannel { readChannel(worker) }
-        readLines(worker, isError: false)
-        readLines(worker, isError: true)
+        readChannel(worker, reads: WorkerReader.restReads)
+        readLines(worker, isError: false, reads: WorkerReader.restReads)
+        readLines(worker, isError: true, reads: WorkerReader.restReads)
         if let run = worker.lock.with({ worker.run }) {
             let text = describe(how, errno, worker, run.program)
             worker.errors.finish { line in write(line, of: worker, isError: true) }

@@ -117,4 +117,37 @@ import Testing
         let exit = try port.receive()
         #expect(exit.isNormal && exit.result == [7])
     }
+
+    /// A thread whose process is over is counted as long as its code has not noticed.
+    @Test func zombiesAreCounted() throws {
+        var toThread: [Int32] = [0, 0], fromThread: [Int32] = [0, 0]
+        #expect(pipe(&toThread) == 0 && pipe(&fromThread) == 0)
+        defer { for descriptor in toThread + fromThread { close(descriptor) } }
+        let config = obhut_config_new()
+        defer { obhut_config_free(config) }
+        try c { obhut_config_allow_native(config, "/", $0) }
+        let runtime = try CRuntime(
+            application(more: "  - { name: blocks, kind: process.native, library: \(NativeFixtures.faulty), symbol: blocks, signature: \"status(context, i32, i32)\", isolation: thread }\n"),
+            config: config)
+        let port = try CPort(runtime)
+        let arguments = encoded { $0.write(.list([.int(Int64(toThread[0])), .int(Int64(fromThread[1]))])) }
+        let pids = try (0..<3).map { _ in try port.spawn("test:blocks", arguments, flags: OBHUT_SPAWN_MONITORED) }
+        var status: Int32 = 0
+        for _ in pids { #expect(read(fromThread[0], &status, 4) == 4 && status == 1) }
+        #expect(runtime.counters.zombies == 0)
+        for (number, pid) in pids.enumerated() {
+            try c { obhut_terminate(runtime.handle, pid, $0) }
+            #expect(try port.receive().from == pid)
+            #expect(runtime.counters.zombies == UInt64(number + 1))
+        }
+        for left in (0..<3).reversed() {
+            var byte: UInt8 = 0
+            #expect(write(toThread[1], &byte, 1) == 1)
+            #expect(read(fromThread[0], &status, 4) == 4 && status == OBHUT_TERMINATED)
+            #expect(runtime.counters.zombies == UInt64(left))
+        }
+        // They stay readable when it has been stopped.
+        try runtime.stop(0)
+        #expect(runtime.counters.zombies == 0)
+    }
 }

@@ -145,6 +145,47 @@ import Testing
         }
     }
 
+    /// H3, of native code: one that asks now and then learns that it has to end.
+    @Test func whoHoldsTheLastWorkerIsEndedAtItsStepLimit() {
+        withNativeRuntime(workers: 1, { ($0.spareWorkers, $0.stepLimit) = (0, 20 * ms) }) { native in
+            let pid = native.spawn(handler(native)), other = native.spawn(handler(native))
+            native.send(pid, "until told")
+            native.send(other, "get")
+            #expect(native.next() == .exit(pid, "held a worker for 20ms in counter_handler", isError: true))
+            #expect(native.next() == .message(other, "count", "0"))
+            #expect(native.isQuiet)
+        }
+    }
+
+    @Test func whoIsTerminatedLearnsItFromWhatItAsks() {
+        withNativeRuntime { native in
+            let pid = native.spawn(handler(native))
+            native.send(pid, "until told")
+            #expect(native.system.terminate(pid, from: native.pid))
+            #expect(native.next() == .exit(pid, "terminated", isError: true))
+            #expect(native.isQuiet)
+        }
+    }
+
+    /// A function that asks nothing is left alone until it returns, on a worker that a spare one stands in for.
+    @Test func whoSpinsHoldsItsWorkerAndNoOther() throws {
+        var text = [CChar](repeating: 0, count: 1024)
+        let library = try #require(obn_library_open(NativeFixtures.faulty, &text, text.count))
+        let mayReturn = try #require(obn_library_data(library, "counters_may_return", &text, text.count))
+        withNativeRuntime(workers: 1, { ($0.spareWorkers, $0.stepLimit) = (1, 20 * ms) }) { native in
+            let pid = native.spawn(handler(native)), other = native.spawn(handler(native))
+            native.send(pid, "spin")
+            native.send(other, "get")
+            #expect(native.next() == .message(other, "count", "0"))
+            #expect(native.system.terminate(pid, from: native.pid))
+            native.send(other, "get")
+            #expect(native.next() == .message(other, "count", "0"))
+            #expect(native.isQuiet)
+            mayReturn.assumingMemoryBound(to: Int32.self).pointee = 1
+            #expect(native.next() == .exit(pid, "terminated", isError: true))
+        }
+    }
+
     @Test func aStructThatIsNoneIsRefused() {
         withNativeRuntime { native in
             let other = native.define("t:other", "handler_of_another_size", "v", .thread, mode: .handler)

@@ -11,6 +11,7 @@ enum NativeFixtures {
     static let folder: String = {
         let folder = NSTemporaryDirectory() + "obhut-native-\(getpid())"
         try! FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: NativeFixtures.folder) }
         return folder
     }()
     static let faulty = compile("faulty.c", "libfaulty.so")
@@ -208,6 +209,11 @@ func withNativeRuntime(
 
 /// Whether an OS process is there, ended or not.
 func processExists(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
+
+/// A text with its OS pid as N, and without the note that a core was dumped, which is the machine's to decide.
+func withoutOSPid(_ text: String) -> String {
+    text.replacing(/OS process [0-9]+/, with: "OS process N").replacing(" (core dumped)", with: "")
+}
 
 /// OS pids that a text names.
 func osPid(in text: String) -> Int32? {

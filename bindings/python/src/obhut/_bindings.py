@@ -83,6 +83,7 @@ class obhut_counters(ctypes.Structure):
         ("dead_letters", ctypes.c_uint64),
         ("timers", ctypes.c_uint64),
         ("dropped_lines", ctypes.c_uint64),
+        ("zombies", ctypes.c_uint64),
     ]
 
 

@@ -62,6 +62,7 @@ class Counters:
         dead_letters: messages accepted for a process that ended before it read them.
         timers: armed now.
         dropped_lines: output and log lines that nobody took in time.
+        zombies: threads of native processes that are over, whose code still runs.
     """
 
     processes: int
@@ -70,6 +71,7 @@ class Counters:
     dead_letters: int
     timers: int
     dropped_lines: int
+    zombies: int
 
 
 class Runtime:
