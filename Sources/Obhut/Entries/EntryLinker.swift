@@ -57,8 +57,8 @@ struct EntryLinker {
     func checkOrderOfChildren(_ faults: FaultList) {
         for case .supervisor(let supervisor) in entries.map(\.definition) {
             let services = supervisor.children.map(\.service)
-            for (place, case let service?) in services.enumerated() {
-                guard let index = indices[service] else { continue }
+            for (place, service) in services.enumerated() {
+                guard let service, let index = indices[service] else { continue }
                 let entry = entries[index]
                 for need in entry.lifecycle?.dependsOn ?? [] {
                     guard let later = services.lastIndex(of: need), later > place else { continue }

@@ -142,7 +142,7 @@ struct FuzzCaller {
     mutating func makeRuntime(_ given: OpaquePointer? = nil) {
         let own = given == nil ? obhut_config_new() : nil
         let config = given ?? own
-        for library in [CompiledLibrary.folder, NativeFixtures.folder] { check(obhut_config_allow_native(config, library + "/", nil)) }
+        check(obhut_config_allow_native(config, CompiledLibrary.folder + "/", nil))
         check(obhut_config_set_worker(config, NativeFixtures.worker))
         var runtime: OpaquePointer?
         check(obhut_runtime_create(config, &runtime, nil))

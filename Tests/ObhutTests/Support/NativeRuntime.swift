@@ -6,49 +6,23 @@ import Testing
 
 @testable import Obhut
 
-/// The libraries of Tests/Native, compiled once for this test program.
+/// The libraries of Tests/Native that crash, and the program in which they may.
 enum NativeFixtures {
-    static let folder: String = {
-        let folder = NSTemporaryDirectory() + "obhut-native-\(getpid())"
-        try! FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        atexit { try? FileManager.default.removeItem(atPath: NativeFixtures.folder) }
-        return folder
-    }()
-    static let faulty = compile("faulty.c", "libfaulty.so")
-    static let throwing = compile("throwing.cpp", "libthrowing.so")
-    static let failing = compile("throwing.cpp", "libfailing.so", "-DFAILING")
+    static let faulty = CompiledLibrary.path("faulty.c", "-w", "-O1")
+    static let throwing = CompiledLibrary.path("throwing.cpp", "-w", "-O1")
+    static let failing = CompiledLibrary.path("throwing.cpp", "-w", "-DFAILING")
 
     /// The worker program, as `make build` makes it: without the sanitizer that the tests may run under, which would
     /// take the place of signals.
-    static let worker = cc(
-        ["-std=gnu11", "-O2", "-w", "-I", ABIBaselineTests.root("Sources/CNative/include"), ABIBaselineTests.root("Sources/obhut-worker/main.c")]
-            + ["arguments", "call", "context", "file", "find", "frames", "init", "launch", "library", "poll"].map {
-                ABIBaselineTests.root("Sources/CNative/\($0).c")
-            } + ["-lffi", "-ldl", "-lrt", "-pthread"], "obhut-worker")
-
-    private static func cc(_ arguments: [String], _ name: String) -> String {
-        let path = "\(folder)/\(name)"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["cc"] + arguments + ["-o", path]
-        try! process.run()
-        process.waitUntilExit()
-        precondition(process.terminationStatus == 0, "\(name) does not compile")
+    static let worker = {
+        let path = "\(CompiledLibrary.folder)/obhut-worker"
+        let sources = ["arguments", "call", "context", "file", "find", "frames", "init", "launch", "library", "poll"].map { "Sources/CNative/\($0).c" }
+        CompiledLibrary.compile(
+            ["-std=gnu11", "-O2", "-w", "-I", ABIBaselineTests.root("Sources/CNative/include")]
+                + (sources + ["Sources/obhut-worker/main.c"]).map(ABIBaselineTests.root) + ["-lffi", "-ldl", "-lrt", "-pthread"],
+            to: path, isShared: false)
         return path
-    }
-
-    private static func compile(_ source: String, _ library: String, _ option: String = "-O1") -> String {
-        let path = "\(folder)/\(library)"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
-            [source.hasSuffix("cpp") ? "c++" : "cc", "-shared", "-fPIC", "-w", option, "-I", ABIBaselineTests.root("include")]
-            + [ABIBaselineTests.root("Tests/Native/\(source)"), "-o", path]
-        try! process.run()
-        process.waitUntilExit()
-        precondition(process.terminationStatus == 0, "\(source) does not compile")
-        return path
-    }
+    }()
 }
 
 extension NativeSignature {
