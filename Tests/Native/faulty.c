@@ -372,7 +372,7 @@ static int32_t counter_handle(obhut_context *context, void *state, const obhut_e
         obhut_context_send(context, self->peer, event->is_error ? "failed" : "ended", event->payload, event->length);
         return OBHUT_HANDLER_CONTINUE;
     }
-    if (event->from) self->peer = event->from;
+    if (event->from && event->from != obhut_context_self(context)) self->peer = event->from;
     if (!strcmp(event->topic, "add")) {
         self->count++;
     } else if (!strcmp(event->topic, "get")) {
@@ -402,6 +402,12 @@ static int32_t counter_handle(obhut_context *context, void *state, const obhut_e
         if (obhut_context_terminate(context, obhut_context_self(context)) != OBHUT_TERMINATED) return -10;
     } else if (!strcmp(event->topic, "spin")) {
         while (!__atomic_load_n(&counters_may_return, __ATOMIC_ACQUIRE)) __asm__ volatile("");
+    } else if (!strcmp(event->topic, "to itself")) {
+        /* The second call lets in what the first has sent. */
+        if (obhut_context_send(context, obhut_context_self(context), "tell", NULL, 0)) return -11;
+        if (obhut_context_set_trap_links(context, OBHUT_TRAP_LINKS_NO)) return -12;
+    } else if (!strcmp(event->topic, "tell")) {
+        obhut_context_send(context, self->peer, "told", NULL, 0);
     } else if (!strcmp(event->topic, "until told")) {
         /* Holds its worker, and learns what became of it from what it asks. */
         obhut_pid found;

@@ -12,13 +12,7 @@ import Testing
         let text = try String(contentsOfFile: "\(folder)/\(source)", encoding: .utf8)
         let line = try #require(text.split(separator: "\n").first { $0.contains(" \(source) -o app/") })
         let command = line.drop { " */".contains($0) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", "exec \(command)"]
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0, "\(command)")
+        #expect(runProgram(["sh", "-c", "cd \"$0\" && exec \(command)", folder]) == 0, "\(command)")
     }
 
     @Test func whatItPrints() throws {

@@ -28,25 +28,16 @@ enum NativeFixtures {
 
     private static func cc(_ arguments: [String], _ name: String) -> String {
         let path = "\(folder)/\(name)"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["cc"] + arguments + ["-o", path]
-        try! process.run()
-        process.waitUntilExit()
-        precondition(process.terminationStatus == 0, "\(name) does not compile")
+        precondition(runProgram(["cc"] + arguments + ["-o", path]) == 0, "\(name) does not compile")
         return path
     }
 
     private static func compile(_ source: String, _ library: String, _ option: String = "-O1") -> String {
         let path = "\(folder)/\(library)"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
+        let command =
             [source.hasSuffix("cpp") ? "c++" : "cc", "-shared", "-fPIC", "-w", option, "-I", ABIBaselineTests.root("include")]
             + [ABIBaselineTests.root("Tests/Native/\(source)"), "-o", path]
-        try! process.run()
-        process.waitUntilExit()
-        precondition(process.terminationStatus == 0, "\(source) does not compile")
+        precondition(runProgram(command) == 0, "\(source) does not compile")
         return path
     }
 }
