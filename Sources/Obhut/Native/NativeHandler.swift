@@ -93,8 +93,9 @@ enum NativeHandler {
 
     private static func step(_ process: ProcessPointer) -> Int32 {
         let state = process.pointee.bodyState.unsafelyUnwrapped.assumingMemoryBound(to: HandlerState.self)
-        process.pointee.mailbox.route()
         for _ in 0..<turn {
+            // Each time: a call of the function may have let in what was on its way.
+            process.pointee.mailbox.route()
             guard let signal = process.takeOldest() else { return Int32(OBH_STEP_WAITING) }
             let outcome = state.handle(signal)
             signal.release()

@@ -225,10 +225,8 @@ import Testing
             let bits = random.next()
             func check<T: FixedWidthInteger>(_ type: T.Type, _ name: String) throws {
                 let number = T(truncatingIfNeeded: bits)
-                let argument = encoded {
-                    $0.writeArrayHeader(1)
-                    if number > Int64.max { $0.appendRaw(Self.unsigned(UInt64(number))) } else { $0.writeInteger(Int64(number)) }
-                }
+                let one = number > Int64.max ? Self.unsigned(UInt64(number)) : encoded { $0.writeInteger(Int64(number)) }
+                let argument = [0x91] + one
                 #expect(try Self.call("echo_\(name)", "\(name)(\(name))", argument) == .value(Array(argument.dropFirst())))
             }
             try check(Int8.self, "i8")
@@ -253,12 +251,8 @@ import Testing
     /// What C has left in `text`.
     private static func read(_ text: [CChar]) -> String { text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) } }
 
-    private static func unsigned(_ number: UInt64) -> UnsafeRawBufferPointer {
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 9, alignment: 1)
-        bytes[0] = 0xcf
-        withUnsafeBytes(of: number.bigEndian) { bytes[1...].copyBytes(from: $0) }
-        return UnsafeRawBufferPointer(bytes)
-    }
+    /// In its longest form.
+    private static func unsigned(_ number: UInt64) -> [UInt8] { [0xcf] + withUnsafeBytes(of: number.bigEndian) { Array($0) } }
 
     private struct Chance: RandomNumberGenerator {
         var state: UInt64

@@ -124,6 +124,17 @@ import Testing
         }
     }
 
+    /// What comes while it handles, and is let in by a call of its own, is handled too.
+    @Test func nothingThatComesMeanwhileIsForgotten() {
+        withNativeRuntime { native in
+            let pid = native.spawn(handler(native))
+            for _ in 0..<3 {
+                native.send(pid, "to itself")
+                #expect(native.next() == .message(pid, "told", "null"))
+            }
+        }
+    }
+
     @Test func itFailsIsCancelledAndTerminated() {
         withNativeRuntime { native in
             var pid = native.spawn(handler(native))

@@ -12,7 +12,7 @@ import Testing
         let text = try String(contentsOfFile: "\(folder)/\(source)", encoding: .utf8)
         let line = try #require(text.split(separator: "\n").first { $0.contains(" \(source) -o app/") })
         let command = line.drop { " */".contains($0) }
-        #expect(runCommand(["/bin/sh", "-c", "cd '\(folder)' && exec \(command)"]) == 0, "\(command)")
+        #expect(runProgram(["/bin/sh", "-c", "cd '\(folder)' && exec \(command)"]) == 0, "\(command)")
     }
 
     @Test func whatItPrints() throws {

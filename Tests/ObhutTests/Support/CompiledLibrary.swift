@@ -28,7 +28,7 @@ enum CompiledLibrary {
     static let values = path("values.c")
 
     static func compile(_ arguments: [String], to path: String, isShared: Bool) {
-        let status = runCommand(
+        let status = runProgram(
             [arguments.contains { $0.hasSuffix(".cpp") } ? "c++" : "cc", "-Wall", "-Wextra", "-Werror"] + (isShared ? ["-shared", "-fPIC"] : [])
                 + ["-I", ABIBaselineTests.root("include")] + arguments + ["-o", path])
         precondition(status == 0, "\(arguments) does not compile")
@@ -46,7 +46,7 @@ enum CompiledLibrary {
 
 /// Runs a program and waits for it. Foundation's Process leaks a little at each run, which the address sanitizer reports.
 /// - Returns: its exit status; -1 if it did not exit.
-func runCommand(_ arguments: [String]) -> Int32 {
+func runProgram(_ arguments: [String]) -> Int32 {
     var words = arguments.map { strdup($0) } + [nil]
     defer { words.forEach { free($0) } }
     var child: pid_t = 0
