@@ -238,9 +238,9 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         let process = pointee.process
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
-        if !NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer),
-            !NativeRequests.runByOwner(&reader, process, &pointee.answer)
-        {
+        if !NativeRequests.needsOwner(reader.operation) {
+            NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer)
+        } else if !NativeRequests.runByOwner(&reader, process, &pointee.answer) {
             NativeRequests.fail(&pointee.answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
         }
         if process.isDoomed { return OBHUT_TERMINATED }

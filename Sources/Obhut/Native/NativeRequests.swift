@@ -121,11 +121,20 @@ enum NativeRequests {
 
     // MARK: Without the owner
 
+    /// Whether the shell has to do it.
+    static func needsOwner(_ operation: Int) -> Bool {
+        switch operation {
+        case OBN_RECEIVE, OBN_REQUEST, OBN_SPAWN, OBN_LINK, OBN_UNLINK, OBN_MONITOR, OBN_UNMONITOR, OBN_REGISTER, OBN_TRAP_LINKS,
+            OBN_READY:
+            true
+        default: false
+        }
+    }
+
     /// Does what any thread may do for the process, whose `lock` is held.
-    /// - Returns: false: the shell has to do it.
     static func runWithoutOwner(
         _ reader: inout Reader, of sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter
-    ) -> Bool {
+    ) {
         switch reader.operation {
         case OBN_SEND: send(&reader, sender, in: system, &answer)
         case OBN_REPLY: reply(&reader, sender, in: system, &answer)
@@ -134,10 +143,8 @@ enum NativeRequests {
         case OBN_CANCEL: cancel(&reader, sender.pid, in: system, &answer)
         case OBN_TERMINATE: terminate(&reader, sender.pid, in: system, &answer)
         case OBN_LOG: log(&reader, sender, in: system, &answer)
-        case OBN_RECEIVE...OBN_READY: return false
         default: fail(&answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
         }
-        return true
     }
 
     /// Topic and payload, checked as any that come from outside.

@@ -92,6 +92,18 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         return true
     }
 
+    /// The same for a thread that has nothing better to do than what the signal is about: if the receiver waits, this thread does its
+    /// step at once (`ProcessPointer.runInPlace`), and no worker is woken for it.
+    func deliverInPlace(_ signal: SignalPointer, to pid: Pid) -> Bool {
+        guard let slot = push(signal, to: pid) else { return false }
+        if slot.pointee.runnable.claimWord(serial: pid.serial) {
+            slot.runInPlace()
+        } else {
+            slot.runnable.wake(serial: pid.serial)
+        }
+        return true
+    }
+
     /// Nil if `pid` has ended or never was; the signal has been released then.
     @inline(__always)
     private func push(_ signal: SignalPointer, to pid: Pid) -> ProcessPointer? {
