@@ -1,9 +1,9 @@
-/* What the system alone takes: a child OS process that opens a library, calls a function of it and writes the result to a
- * socket pair, without anything that supervises it.
+/* What the system alone takes: a child OS process that opens a library, calls a function of it, which says when it began to
+ * run, and writes that to a socket pair; without anything that supervises it.
  *
  *   bare LIBRARY SYMBOL STARTS   so many that are started for it, and so many that have been waiting
  *
- * Prints {"cold": nanoseconds of each start, "warm": likewise}. */
+ * Prints {"cold": nanoseconds of each start, "warm": likewise, "ended": until the answer of each that had been waiting}. */
 #include <dlfcn.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -15,23 +15,27 @@ extern char **environ;
 
 static void child(const char *path, const char *symbol)
 {
-    int64_t number;
-    if (read(3, &number, sizeof number) != sizeof number) exit(1);
+    char order;
+    if (read(3, &order, 1) != 1) exit(1);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    int64_t (*function)(int64_t) = library ? (int64_t (*)(int64_t))dlsym(library, symbol) : NULL;
+    int64_t (*function)(void) = library ? (int64_t (*)(void))dlsym(library, symbol) : NULL;
     if (!function) fail(dlerror());
-    number = function(number);
-    if (write(3, &number, sizeof number) != sizeof number) exit(1);
+    int64_t moment = function();
+    if (write(3, &moment, sizeof moment) != sizeof moment) exit(1);
     exit(0);
 }
 
-/* Nanoseconds from before the child is started, or if it waits from before it is asked, until it has answered. */
-static int64_t start(char *program, char *library, char *symbol, int waits)
+typedef struct times {
+    int64_t begun, ended;
+} times;
+
+/* Nanoseconds from before the child is started, or if it waits from before it is asked, until it runs and until it has answered. */
+static times start(char *program, char *library, char *symbol, int waits)
 {
     char *arguments[] = {program, library, symbol, NULL};
     posix_spawn_file_actions_t actions;
     int pair[2], status;
-    int64_t number = 41;
+    int64_t moment;
     pid_t pid;
     int64_t from = now();
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) fail("no socket pair");
@@ -44,29 +48,38 @@ static int64_t start(char *program, char *library, char *symbol, int waits)
         sleep_milliseconds(20);
         from = now();
     }
-    if (write(pair[0], &number, sizeof number) != sizeof number) fail("the child is gone");
-    if (read(pair[0], &number, sizeof number) != sizeof number || number != 42) fail("the child has not answered");
-    int64_t elapsed = now() - from;
+    if (write(pair[0], "", 1) != 1) fail("the child is gone");
+    if (read(pair[0], &moment, sizeof moment) != sizeof moment) fail("the child has not answered");
+    times times = {moment - from, now() - from};
     close(pair[0]);
     if (waitpid(pid, &status, 0) != pid || status) fail("the child has failed");
-    return elapsed;
+    return times;
 }
 
-static void report(char *name, char **arguments, int waits, const char *after)
+static void print(const char *name, const int64_t *samples, int count, const char *after)
 {
-    int starts = atoi(arguments[3]);
     printf("\"%s\": [", name);
-    for (int i = 0; i < starts; i++)
-        printf("%s%" PRId64, i ? ", " : "", start(arguments[0], arguments[1], arguments[2], waits));
+    for (int i = 0; i < count; i++) printf("%s%" PRId64, i ? ", " : "", samples[i]);
     printf("]%s", after);
 }
 
 int main(int count, char **arguments)
 {
     if (count == 3) child(arguments[1], arguments[2]);
-    if (count != 4) fail("usage: bare LIBRARY SYMBOL STARTS");
+    int starts = count == 4 ? atoi(arguments[3]) : 0;
+    if (starts < 1) fail("usage: bare LIBRARY SYMBOL STARTS");
+    int64_t *samples = calloc((size_t)starts, 3 * sizeof *samples), *warm = samples + starts, *ended = warm + starts;
+    if (!samples) fail("no memory");
+    for (int i = 0; i < starts; i++) samples[i] = start(arguments[0], arguments[1], arguments[2], 0).begun;
+    for (int i = 0; i < starts; i++) {
+        times times = start(arguments[0], arguments[1], arguments[2], 1);
+        warm[i] = times.begun;
+        ended[i] = times.ended;
+    }
     printf("{");
-    report("cold", arguments, 0, ", ");
-    report("warm", arguments, 1, "}\n");
+    print("cold", samples, starts, ", ");
+    print("warm", warm, starts, ", ");
+    print("ended", ended, starts, "}\n");
+    free(samples);
     return 0;
 }
