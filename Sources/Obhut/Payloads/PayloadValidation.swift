@@ -6,9 +6,23 @@
 /// error whose details hold an error whose details … has the same bound as arrays have.
 func validatePayload(_ bytes: UnsafeRawBufferPointer, maxDepth: Int = payloadMaxDepth) -> PayloadFault? {
     guard !bytes.isEmpty else { return PayloadFault(offset: 0, reason: .empty) }
+    if bytes.count == sizeOfScalar(bytes[0]) { return nil }
     // For 128 levels these are 1,024 bytes, the most that is taken from the stack.
     return withUnsafeTemporaryAllocation(of: Int.self, capacity: max(1, maxDepth)) { outer in
         validate(bytes, maxDepth: maxDepth, outer: outer)
+    }
+}
+
+/// Bytes of a nil, boolean or number that begins with `tag`; 0 of anything else.
+@inline(__always)
+private func sizeOfScalar(_ tag: UInt8) -> Int {
+    switch tag {
+    case 0x00...0x7f, 0xe0...0xff, PayloadTag.null, PayloadTag.no, PayloadTag.yes: 1
+    case PayloadTag.unsigned8, PayloadTag.signed8: 2
+    case PayloadTag.unsigned16, PayloadTag.signed16: 3
+    case PayloadTag.unsigned32, PayloadTag.signed32, PayloadTag.float32: 5
+    case PayloadTag.unsigned64, PayloadTag.signed64, PayloadTag.float64: 9
+    default: 0
     }
 }
 
