@@ -7,6 +7,7 @@
 typedef struct ping {
     obhut_pid echo, asked;
     int64_t trips, number, right, start;
+    uint8_t sent[9]; /* the last number, as it went */
 } ping_state;
 
 static int64_t now(void)
@@ -16,11 +17,12 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static int32_t send_number(obhut_context *context, obhut_pid pid, const char *topic, int64_t number)
+/* MessagePack's integer of 64 bits. */
+static void write_number(uint8_t *bytes, int64_t number)
 {
-    uint8_t bytes[9] = {0xd3};
-    for (int i = 0; i < 8; i++) bytes[1 + i] = (uint8_t)((uint64_t)number >> (56 - 8 * i));
-    return obhut_context_send(context, pid, topic, bytes, sizeof bytes);
+    uint64_t value = __builtin_bswap64((uint64_t)number);
+    bytes[0] = 0xd3;
+    memcpy(bytes + 1, &value, sizeof value);
 }
 
 /* Its arguments: the text of the other's pid, and the number of round trips. */
@@ -43,18 +45,21 @@ static obhut_status ping_init(obhut_context *context, const void *arguments, siz
 static int32_t ping_handle(obhut_context *context, void *state, const obhut_event *event)
 {
     ping_state *self = state;
-    obhut_reader reader = obhut_reader_of(event->payload, event->length);
-    int64_t number;
     if (event->kind != OBHUT_MESSAGE_DATA) return OBHUT_HANDLER_CONTINUE;
     if (event->from != self->echo) {
         self->asked = event->from;
     } else {
-        if (obhut_read_integer(&reader, &number) && number == self->number && number >= 0) self->right++;
+        if (event->length == sizeof self->sent && !memcmp(event->payload, self->sent, sizeof self->sent) && self->number >= 0)
+            self->right++;
         self->number++;
     }
     if (self->number == 0) self->start = now();
-    if (self->number < self->trips) return send_number(context, self->echo, "ping", self->number);
-    return send_number(context, self->asked, "nanoseconds", self->right == self->trips ? now() - self->start : -1);
+    if (self->number < self->trips) {
+        write_number(self->sent, self->number);
+        return obhut_context_send(context, self->echo, "ping", self->sent, sizeof self->sent);
+    }
+    write_number(self->sent, self->right == self->trips ? now() - self->start : -1);
+    return obhut_context_send(context, self->asked, "nanoseconds", self->sent, sizeof self->sent);
 }
 
 const obhut_handler ping = {sizeof(obhut_handler), ping_init, ping_handle, free};

@@ -239,7 +239,9 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
         if !NativeRequests.needsOwner(reader.operation) {
-            NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer)
+            var receiver = NativeRequests.Receiver()
+            NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer, &receiver)
+            receiver.wake()
         } else if !NativeRequests.runByOwner(&reader, process, &pointee.answer) {
             NativeRequests.fail(&pointee.answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
         }

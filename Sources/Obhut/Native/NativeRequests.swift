@@ -131,12 +131,23 @@ enum NativeRequests {
         }
     }
 
+    /// Who has been sent something and is to be woken.
+    struct Receiver {
+        fileprivate var process: ProcessPointer?
+        fileprivate var pid = Pid.none
+
+        init() {}
+        func wake() { process?.runnable.wake(serial: pid.serial) }
+    }
+
     /// Does what any thread may do for the process, whose `lock` is held.
+    /// - Parameter receiver: whom the caller wakes, still with the lock.
     static func runWithoutOwner(
-        _ reader: inout Reader, of sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter
+        _ reader: inout Reader, of sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter,
+        _ receiver: inout Receiver
     ) {
         switch reader.operation {
-        case OBN_SEND: send(&reader, sender, in: system, &answer)
+        case OBN_SEND: send(&reader, sender, in: system, &answer, &receiver)
         case OBN_REPLY: reply(&reader, sender, in: system, &answer)
         case OBN_LOOKUP: lookup(&reader, in: system, &answer)
         case OBN_UNREGISTER: unregister(&reader, in: system, &answer)
@@ -201,12 +212,15 @@ enum NativeRequests {
     }
 
     private static func send(
-        _ reader: inout Reader, _ sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter
+        _ reader: inout Reader, _ sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter,
+        _ receiver: inout Receiver
     ) {
         let pid = reader.pid()
         let (topic, payload) = (reader.bytes(), reader.bytes())
         guard let message = checked(topic, payload, sender.mostBytes, &answer) else { return }
-        let outcome = system.send(from: sender.pid, to: pid, topic: message.topic, payload: message.payload)
+        receiver.pid = pid
+        let outcome = system.send(
+            from: sender.pid, to: pid, topic: message.topic, payload: message.payload, waking: &receiver.process)
         if sent(outcome, pid, in: system, &answer) { succeed(&answer) }
     }
 

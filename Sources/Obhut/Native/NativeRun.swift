@@ -63,18 +63,20 @@ class NativeRun: @unchecked Sendable {  // guard notes stand on each mutable fie
 
     /// Nothing that the answer is written to may be in use: the shell may answer before this is over.
     /// - Parameter request: MessagePack, `[operation, …]`; from outside, not checked yet.
-    /// - Parameter answered: gets the answer if it is given at once.
+    /// - Parameter answered: gets the answer if it is given at once; with `lock` held.
     func take(_ request: UnsafeRawBufferPointer, _ answered: (borrowing PayloadWriter) -> Void) -> Taken {
         var reader = NativeRequests.Reader(request)
         if NativeRequests.needsOwner(reader.operation) { return passOn(request) }
         var answer = PayloadWriter(reserving: 64)
-        let isOver = lock.with {
-            if !self.isOver { NativeRequests.runWithoutOwner(&reader, of: sender, in: system, &answer) }
-            return self.isOver
+        return lock.with {
+            if isOver { return .over }
+            var receiver = NativeRequests.Receiver()
+            NativeRequests.runWithoutOwner(&reader, of: sender, in: system, &answer, &receiver)
+            // First the answer: the code waits for it, and has its next request to make.
+            answered(answer)
+            receiver.wake()
+            return .answered
         }
-        if isOver { return .over }
-        answered(answer)
-        return .answered
     }
 
     private func passOn(_ request: UnsafeRawBufferPointer) -> Taken {

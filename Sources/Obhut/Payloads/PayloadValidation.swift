@@ -4,9 +4,13 @@
 ///
 /// An error object's body is read in place, as the array it holds, and counts as one level; so an
 /// error whose details hold an error whose details … has the same bound as arrays have.
+@inline(__always)
 func validatePayload(_ bytes: UnsafeRawBufferPointer, maxDepth: Int = payloadMaxDepth) -> PayloadFault? {
     guard !bytes.isEmpty else { return PayloadFault(offset: 0, reason: .empty) }
-    if bytes.count == sizeOfScalar(bytes[0]) { return nil }
+    return bytes.count == sizeOfScalar(bytes[0]) ? nil : validateAny(bytes, maxDepth: maxDepth)
+}
+
+private func validateAny(_ bytes: UnsafeRawBufferPointer, maxDepth: Int) -> PayloadFault? {
     // For 128 levels these are 1,024 bytes, the most that is taken from the stack.
     return withUnsafeTemporaryAllocation(of: Int.self, capacity: max(1, maxDepth)) { outer in
         validate(bytes, maxDepth: maxDepth, outer: outer)

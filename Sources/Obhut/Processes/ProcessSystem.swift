@@ -126,6 +126,19 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
         payload: UnsafeRawBufferPointer, request: UInt64 = 0
     ) -> SendOutcome {
+        var receiver: ProcessPointer?
+        let outcome = send(from: sender, to: pid, topic: topic, payload: payload, request: request, waking: &receiver)
+        if let receiver { receiver.runnable.wake(serial: pid.serial) }
+        return outcome
+    }
+
+    /// The same for who has to do something first that somebody waits for.
+    /// - Parameter receiver: whom the caller wakes at once, with the serial of `pid`: nothing else does it.
+    @inline(__always)
+    func send(
+        from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
+        payload: UnsafeRawBufferPointer, request: UInt64 = 0, waking receiver: inout ProcessPointer?
+    ) -> SendOutcome {
         guard pid.node == 0, let slot = table.slot(pid.slot),
             slot.pointee.runnable.serial == pid.serial
         else { return .notFound }
@@ -144,7 +157,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
             signal.release()
             return .notFound
         }
-        slot.runnable.wake(serial: pid.serial)
+        receiver = slot
         return .sent
     }
 
