@@ -10,10 +10,11 @@ made of one measurement of our side and one of a peer.
 """
 from .model import (Bench, BenchError, Curve, Figure, Measured, Options, Panel, Results, at_least, at_most,
                     ratio_at_most, reported)
-from .sides import BUILD, ROOT, driver, erlang, erlang_command, lua, obhut, obhut_exec, python
+from .sides import (BUILD, ROOT, driver, erlang, erlang_command, lua, native_app, obhut, obhut_exec,
+                    python)
 
 __all__ = [
     "BUILD", "ROOT", "Bench", "BenchError", "Curve", "Figure", "Measured", "Options", "Panel", "Results", "at_least",
-    "at_most", "driver", "erlang", "erlang_command", "lua", "obhut", "obhut_exec", "python", "ratio_at_most",
-    "reported",
+    "at_most", "driver", "erlang", "erlang_command", "lua", "native_app", "obhut", "obhut_exec", "python",
+    "ratio_at_most", "reported",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -91,6 +92,22 @@ def compile_driver(source: Path, package: str = "obhut") -> Path:
         flags = _build(["pkg-config", "--cflags", "--libs", package])
         _build(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", f"-I{BENCHMARKS}", "-o", str(target),
                 str(source), *shlex.split(flags)])
+    return target
+
+
+def native_app(folder: Path, *sources: str) -> Path:
+    """A copy of an application's folder in which each `x.c` of `sources` lies compiled as `libx.so`; only if it has changed."""
+    target = BUILD / folder.name / "app"
+    target.mkdir(parents=True, exist_ok=True)
+    for file in [*folder.glob("*.yaml"), *folder.glob("*.lua")]:
+        shutil.copy2(file, target)
+    for name in sources:
+        source = folder / name
+        library = target / f"lib{source.stem}.so"
+        if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
+            flags = _build(["pkg-config", "--cflags", "obhut"])
+            _build(["cc", "-std=gnu11", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", *shlex.split(flags), "-o",
+                    str(library), str(source)])
     return target
 
 

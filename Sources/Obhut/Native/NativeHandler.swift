@@ -247,9 +247,11 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         if isToEnd { return OBHUT_TERMINATED }
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
-        if !NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer),
-            !NativeRequests.runByOwner(&reader, process, &pointee.answer)
-        {
+        if !NativeRequests.needsOwner(reader.operation) {
+            var receiver = NativeRequests.Receiver()
+            NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer, &receiver)
+            receiver.wake()
+        } else if !NativeRequests.runByOwner(&reader, process, &pointee.answer) {
             NativeRequests.fail(&pointee.answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
         }
         if process.isDoomed { return OBHUT_TERMINATED }

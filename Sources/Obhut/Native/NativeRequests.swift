@@ -121,23 +121,41 @@ enum NativeRequests {
 
     // MARK: Without the owner
 
+    /// Whether the shell has to do it.
+    static func needsOwner(_ operation: Int) -> Bool {
+        switch operation {
+        case OBN_RECEIVE, OBN_REQUEST, OBN_SPAWN, OBN_LINK, OBN_UNLINK, OBN_MONITOR, OBN_UNMONITOR, OBN_REGISTER, OBN_TRAP_LINKS,
+            OBN_READY:
+            true
+        default: false
+        }
+    }
+
+    /// Who has been sent something and is to be woken.
+    struct Receiver {
+        fileprivate var process: ProcessPointer?
+        fileprivate var pid = Pid.none
+
+        init() {}
+        func wake() { process?.runnable.wake(serial: pid.serial) }
+    }
+
     /// Does what any thread may do for the process, whose `lock` is held.
-    /// - Returns: false: the shell has to do it.
+    /// - Parameter receiver: whom the caller wakes, still with the lock.
     static func runWithoutOwner(
-        _ reader: inout Reader, of sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter
-    ) -> Bool {
+        _ reader: inout Reader, of sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter,
+        _ receiver: inout Receiver
+    ) {
         switch reader.operation {
-        case OBN_SEND: send(&reader, sender, in: system, &answer)
+        case OBN_SEND: send(&reader, sender, in: system, &answer, &receiver)
         case OBN_REPLY: reply(&reader, sender, in: system, &answer)
         case OBN_LOOKUP: lookup(&reader, in: system, &answer)
         case OBN_UNREGISTER: unregister(&reader, in: system, &answer)
         case OBN_CANCEL: cancel(&reader, sender.pid, in: system, &answer)
         case OBN_TERMINATE: terminate(&reader, sender.pid, in: system, &answer)
         case OBN_LOG: log(&reader, sender, in: system, &answer)
-        case OBN_RECEIVE...OBN_READY: return false
         default: fail(&answer, OBHUT_INVALID_ARGUMENT, "the runtime knows no operation \(reader.operation)")
         }
-        return true
     }
 
     /// Topic and payload, checked as any that come from outside.
@@ -194,12 +212,15 @@ enum NativeRequests {
     }
 
     private static func send(
-        _ reader: inout Reader, _ sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter
+        _ reader: inout Reader, _ sender: Sender, in system: ProcessSystem, _ answer: inout PayloadWriter,
+        _ receiver: inout Receiver
     ) {
         let pid = reader.pid()
         let (topic, payload) = (reader.bytes(), reader.bytes())
         guard let message = checked(topic, payload, sender.mostBytes, &answer) else { return }
-        let outcome = system.send(from: sender.pid, to: pid, topic: message.topic, payload: message.payload)
+        receiver.pid = pid
+        let outcome = system.send(
+            from: sender.pid, to: pid, topic: message.topic, payload: message.payload, waking: &receiver.process)
         if sent(outcome, pid, in: system, &answer) { succeed(&answer) }
     }
 

@@ -18,12 +18,16 @@ enum NativeEnd {
 ///
 /// - One request at a time: the code waits for the answer to each. So their order is the program's.
 /// - What needs no owner (send, reply, look-ups, log) is done by whoever brings the request, under `lock`; all else goes to the shell as
-///   a signal, `.call`, and the shell answers it when it can.
+///   a signal, `.call`, and the shell answers it when it can. If the shell waits, whoever brings the request does its step too: a
+///   worker would have to be woken for it.
 /// - `isOver` is set by the shell before anybody is told of the end. Under `lock` nothing is done for code that is over: what it
 ///   has sent came before its EXIT (M2), and what it asks afterwards is answered by `terminated`. Its code may outlive process,
 ///   shell and runtime: then it touches nothing but this object.
 class NativeRun: @unchecked Sendable {  // guard notes stand on each mutable field
     let lock = Lock()
+    /// Held while a step of the shell is done in place. `close` takes it once, so that process, hosts and runtime are there until that
+    /// thread has left them. Taken before `lock`.
+    private let inPlace = Lock()
     let program: NativeProgram
     let sender: NativeRequests.Sender
     var pid: Pid { sender.pid }
@@ -31,7 +35,7 @@ class NativeRun: @unchecked Sendable {  // guard notes stand on each mutable fie
     var mostBytes: Int { sender.mostBytes }
     /// A MessagePack array.
     let arguments: [UInt8]
-    /// Touched only under `lock`, while it is not over.
+    /// Touched only under `lock` or `inPlace`, while it is not over.
     private(set) unowned(unsafe) var system: ProcessSystem
     private(set) var isOver = false  // guarded by lock
     private var end: NativeEnd?  // guarded by lock
@@ -57,16 +61,30 @@ class NativeRun: @unchecked Sendable {  // guard notes stand on each mutable fie
         case over
     }
 
+    /// Nothing that the answer is written to may be in use: the shell may answer before this is over.
     /// - Parameter request: MessagePack, `[operation, …]`; from outside, not checked yet.
-    /// - Parameter answer: empty; written if it is answered at once.
-    func take(_ request: UnsafeRawBufferPointer, _ answer: inout PayloadWriter) -> Taken {
-        lock.lock()
-        defer { lock.unlock() }
-        if isOver { return .over }
+    /// - Parameter answered: gets the answer if it is given at once; with `lock` held.
+    func take(_ request: UnsafeRawBufferPointer, _ answered: (borrowing PayloadWriter) -> Void) -> Taken {
         var reader = NativeRequests.Reader(request)
-        if NativeRequests.runWithoutOwner(&reader, of: sender, in: system, &answer) { return .answered }
+        if NativeRequests.needsOwner(reader.operation) { return passOn(request) }
+        var answer = PayloadWriter(reserving: 64)
+        return lock.with {
+            if isOver { return .over }
+            var receiver = NativeRequests.Receiver()
+            NativeRequests.runWithoutOwner(&reader, of: sender, in: system, &answer, &receiver)
+            // First the answer: the code waits for it, and has its next request to make.
+            answered(answer)
+            receiver.wake()
+            return .answered
+        }
+    }
+
+    private func passOn(_ request: UnsafeRawBufferPointer) -> Taken {
+        inPlace.lock()
+        defer { inPlace.unlock() }
+        if lock.with({ isOver }) { return .over }
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
-        return system.deliver(.makeMessage(.call, from: pid, topic: none, payload: request), to: pid) ? .passedOn : .over
+        return system.deliverInPlace(.makeMessage(.call, from: pid, topic: none, payload: request), to: pid) ? .passedOn : .over
     }
 
     /// The code has ended, by itself: its shell takes it from there. The first end stands.
@@ -98,8 +116,18 @@ class NativeRun: @unchecked Sendable {  // guard notes stand on each mutable fie
     func takeEnd() -> NativeEnd? { lock.with { end } }
 
     /// From here on nothing is done for the code, which may still run.
-    func close() { preconditionFailure("of a subclass") }
+    final func close() {
+        lock.with {
+            isOver = true
+            closeLocked()
+        }
+        // Who is about to do a step in place finds that it is over.
+        inPlace.with {}
+        letGo()
+    }
 
     /// With `lock` held.
-    func closeLocked() { isOver = true }
+    func closeLocked() {}
+    /// Afterwards, without it.
+    func letGo() {}
 }

@@ -182,7 +182,7 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
     ) -> Int32 {
         answerBytes.removeAll()
         lock.with { isAnswered = false }
-        switch take(request, &answerBytes) {
+        switch take(request, { answerBytes.appendRaw($0.bytes) }) {
         case .answered: break
         case .over: return notice()
         case .passedOn:
@@ -222,16 +222,13 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
 
     override func requestStop() { obn_control_stop(control) }
 
-    override func close() {
-        lock.with {
-            closeLocked()
-            if isRunning {
-                isZombie = true
-                execution.zombies.add(1, ordering: .relaxed)
-            }
-            obn_control_stop(control)
-            answered.signal()
+    override func closeLocked() {
+        if isRunning {
+            isZombie = true
+            execution.zombies.add(1, ordering: .relaxed)
         }
+        obn_control_stop(control)
+        answered.signal()
     }
 }
 

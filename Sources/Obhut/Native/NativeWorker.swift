@@ -192,9 +192,8 @@ final class WorkerRun: NativeRun, @unchecked Sendable {
 
     /// A request of the child's, on the reader's thread.
     func serve(_ request: UnsafeRawBufferPointer, of worker: NativeWorker) {
-        var answer = PayloadWriter(reserving: 128)
         // Of one that is over nothing is answered: it is being killed.
-        if case .answered = take(request, &answer) { worker.write(answer.bytes) }
+        _ = take(request) { worker.write($0.bytes) }
     }
 
     override func answer(_ bytes: UnsafeRawBufferPointer) { lock.with { worker }?.write(bytes) }
@@ -206,11 +205,7 @@ final class WorkerRun: NativeRun, @unchecked Sendable {
         }
     }
 
-    override func close() {
-        let worker = lock.with { () -> NativeWorker? in
-            closeLocked()
-            return self.worker
-        }
-        if let worker { worker.kill() } else { workers.giveUp(self) }
+    override func letGo() {
+        if let worker = lock.with({ worker }) { worker.kill() } else { workers.giveUp(self) }
     }
 }

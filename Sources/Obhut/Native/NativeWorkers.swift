@@ -11,6 +11,8 @@ import Glibc
 final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each mutable field
     /// How many are kept warm.
     static let spareCount = 4
+    /// How long after one was taken the first spare is started in its place, in nanoseconds: who was just started has the processors.
+    private static let pause: Int64 = 2_000_000
 
     private let program: String?
     private let lock = Lock()
@@ -21,6 +23,8 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
     private var reader: WorkerReader?  // guarded by lock
     /// Whether spares are filled up: not after one died before its time or could not be started, until one is wanted.
     private var refills = false  // guarded by lock
+    /// Not before that; the monotonic clock.
+    private var refillsAt: Int64 = 0  // guarded by lock
     private var isClosed = false  // guarded by lock
     private var lastNumber: UInt64 = 0  // the launcher's own
 
@@ -40,18 +44,16 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
             lock.unlock()
             return fault
         }
-        refills = true
         let spare = spares.popLast()
         if spare == nil { waiting.append(run) }
-        changed.signal()
+        // Of several that are taken one after the other the first counts: so long at most there is none.
+        let now = Clock.read(CLOCK_MONOTONIC)
+        if !refills || refillsAt < now { refillsAt = now + NativeWorkers.pause }
+        refills = true
         lock.unlock()
         // It is its owner who calls: it cannot be over. But the spare may have died.
-        if let spare, run.begin(on: spare) == .workerEnded {
-            lock.with {
-                waiting.append(run)
-                changed.signal()
-            }
-        }
+        if let spare, run.begin(on: spare) == .workerEnded { lock.with { waiting.append(run) } }
+        changed.signal()
         return nil
     }
 
@@ -84,7 +86,7 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         let path = program ?? NativeWorkers.programBesideLibrary()
         lock.lock()
         while true {
-            while !isClosed && waiting.isEmpty && (!refills || spares.count >= NativeWorkers.spareCount) { changed.wait(lock) }
+            waitLocked()
             if isClosed { break }
             let reader = reader.unsafelyUnwrapped
             lock.unlock()
@@ -101,6 +103,19 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
             }
         }
         lock.unlock()
+    }
+
+    /// Until there is one to be started, or the end has come.
+    private func waitLocked() {
+        while !isClosed && waiting.isEmpty {
+            if !refills || spares.count >= NativeWorkers.spareCount {
+                changed.wait(lock)
+            } else if refillsAt > Clock.read(CLOCK_MONOTONIC) {
+                changed.wait(lock, until: refillsAt)
+            } else {
+                return
+            }
+        }
     }
 
     /// For the first that waits, if it is not over, or as a spare one.

@@ -15,6 +15,12 @@ func offsetOfInvalidUTF8(_ bytes: UnsafeRawBufferPointer) -> Int? {
             if word & 0x8080_8080_8080_8080 != 0 { break }
             i &+= 8
         }
+        // The end, or a short text: two halves that overlap.
+        if count &- i >= 4 && count &- i < 8 {
+            let first = base.loadUnaligned(fromByteOffset: i, as: UInt32.self)
+            let last = base.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+            if (first | last) & 0x8080_8080 == 0 { return nil }
+        }
         // Byte by byte up to the end, or until a character outside of ASCII has been passed: then
         // words again, so that one accent in a long text does not cost the fast path.
         while true {

@@ -152,6 +152,10 @@ struct Mailbox {
         list = kept
     }
 
+    /// Whether events were routed that are not read, or taken back and still there.
+    @inline(__always)
+    var hasEvents: Bool { events.head != nil }
+
     /// Takes the oldest of a queue. `ProcessPointer.take` is the one to call: it keeps the
     /// books of bounds, monitors and links.
     @inline(__always)

@@ -371,7 +371,12 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
     }
 
     /// The oldest of inbox and events; route before. The caller releases it.
+    @inline(__always)
     func takeOldest() -> SignalPointer? {
+        pointee.mailbox.hasEvents ? takeOldestOfBoth() : take(from: .inbox)
+    }
+
+    private func takeOldestOfBoth() -> SignalPointer? {
         let message = pointee.mailbox.head(of: .inbox)
         let event = pointee.mailbox.head(of: .events)
         switch (message, event) {

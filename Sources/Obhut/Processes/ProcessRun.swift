@@ -44,19 +44,40 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
                     }
                 }
             }
-            registerWake()
-            let serial = pid.serial
-            pointee.runnable.become(.idle)
-            // From here on another worker may have it: only atomics and constants are touched.
-            if pointee.signals.isEmpty { return }
-            guard pointee.runnable.wakeWord(serial: serial) else { return }
-            if isWantedUrgently {
-                return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
-                    $0.enqueueUrgently(runnable)
-                }
-            }
-            return runnable.enqueue()
+            return becomeIdle()
         }
+    }
+
+    /// A step on a thread that is no worker and has claimed the process: only of bodies whose steps are short and may run anywhere.
+    /// Whatever else there is to do than a step that ends in waiting is left to a worker.
+    func runInPlace() {
+        assert(pointee.runnable.phase == .running && pointee.runnable.host != nil)
+        drain()
+        if pointee.doom == nil {
+            assert(pointee.hasStarted)
+            let status = pointee.definition.unsafelyUnwrapped.body.pointee.step(self)
+            if status == Int32(OBH_STEP_ENDED) { pointee.doom = result() }
+            if status == Int32(OBH_STEP_WAITING) && pointee.doom == nil { return becomeIdle() }
+        }
+        pointee.runnable.become(.queued)
+        // From here on a worker may have it.
+        runnable.enqueue()
+    }
+
+    @inline(__always)
+    private func becomeIdle() {
+        registerWake()
+        let serial = pid.serial
+        pointee.runnable.become(.idle)
+        // From here on another worker may have it: only atomics and constants are touched.
+        if pointee.signals.isEmpty { return }
+        guard pointee.runnable.wakeWord(serial: serial) else { return }
+        if isWantedUrgently {
+            return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+                $0.enqueueUrgently(runnable)
+            }
+        }
+        runnable.enqueue()
     }
 
     /// Whoever sends a lethal signal to a process that runs leaves the urgent lane to it:

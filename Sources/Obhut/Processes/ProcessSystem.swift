@@ -92,6 +92,18 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         return true
     }
 
+    /// The same for a thread that has nothing better to do than what the signal is about: if the receiver waits, this thread does its
+    /// step at once (`ProcessPointer.runInPlace`), and no worker is woken for it.
+    func deliverInPlace(_ signal: SignalPointer, to pid: Pid) -> Bool {
+        guard let slot = push(signal, to: pid) else { return false }
+        if slot.pointee.runnable.claimWord(serial: pid.serial) {
+            slot.runInPlace()
+        } else {
+            slot.runnable.wake(serial: pid.serial)
+        }
+        return true
+    }
+
     /// Nil if `pid` has ended or never was; the signal has been released then.
     @inline(__always)
     private func push(_ signal: SignalPointer, to pid: Pid) -> ProcessPointer? {
@@ -114,6 +126,19 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
         from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
         payload: UnsafeRawBufferPointer, request: UInt64 = 0
     ) -> SendOutcome {
+        var receiver: ProcessPointer?
+        let outcome = send(from: sender, to: pid, topic: topic, payload: payload, request: request, waking: &receiver)
+        if let receiver { receiver.runnable.wake(serial: pid.serial) }
+        return outcome
+    }
+
+    /// The same for who has to do something first that somebody waits for.
+    /// - Parameter receiver: whom the caller wakes at once, with the serial of `pid`: nothing else does it.
+    @inline(__always)
+    func send(
+        from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
+        payload: UnsafeRawBufferPointer, request: UInt64 = 0, waking receiver: inout ProcessPointer?
+    ) -> SendOutcome {
         guard pid.node == 0, let slot = table.slot(pid.slot),
             slot.pointee.runnable.serial == pid.serial
         else { return .notFound }
@@ -132,7 +157,7 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
             signal.release()
             return .notFound
         }
-        slot.runnable.wake(serial: pid.serial)
+        receiver = slot
         return .sent
     }
 

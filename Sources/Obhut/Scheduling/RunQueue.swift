@@ -75,7 +75,8 @@ final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by 
 /// memory to be fetched anew. After `turns` of `next` in a row, or when the watch says that
 /// they have taken long, the first of the ring has its turn and who is in `next` goes to its end.
 ///
-/// The owner fills `next` when it is empty, and everybody empties it, by compare-and-swap.
+/// The owner fills `next` when it is empty, and everybody empties it: thieves by compare-and-swap, the owner, who alone fills
+/// it, by a store. At worst both have the same entry, and only one of them wins the runnable.
 /// Only the owner writes `tail`; takers (the owner, and thieves) move `head` by
 /// compare-and-swap. A slot is read before the swap of `head` that claims it: if the
 /// swap succeeds, the owner cannot have overwritten that slot meanwhile, because it
@@ -130,7 +131,7 @@ struct LocalQueue: ~Copyable {
     /// - Parameter streak: how many in a row `next` has given; the owner keeps it.
     @inline(__always)
     func take(_ streak: inout Int) -> RunnablePointer? {
-        if streak < LocalQueue.turns, let runnable = popNext() {
+        if streak < LocalQueue.turns, let runnable = popOwnNext() {
             streak &+= 1
             return runnable
         }
@@ -140,10 +141,19 @@ struct LocalQueue: ~Copyable {
     @inline(never)
     private func takeFirst(_ streak: inout Int) -> RunnablePointer? {
         streak = 0
-        guard let first = popFirst() else { return popNext() }
+        guard let first = popFirst() else { return popOwnNext() }
         // There is a place: the one that `first` had.
-        if let runnable = popNext() { _ = pushLast(runnable) }
+        if let runnable = popOwnNext() { _ = pushLast(runnable) }
         return first
+    }
+
+    /// Owner only.
+    @inline(__always)
+    private func popOwnNext() -> RunnablePointer? {
+        let raw = next.load(ordering: .relaxed)
+        if raw == 0 { return nil }
+        next.store(0, ordering: .relaxed)
+        return RunnablePointer(bitPattern: raw)
     }
 
     /// Any thread.

@@ -8,10 +8,11 @@ typealias RunnablePointer = UnsafeMutablePointer<Runnable>
 /// The law of this folder. A runnable is in exactly one *phase*:
 ///
 ///     free ──publish──▶ idle ──wake──▶ queued ──take──▶ running ──▶ idle | queued | free
+///                       idle ────────claim────────────▶ running
 ///
 /// - The phase shares one atomic word with the *serial* of the life it belongs to, so
 ///   that every transition is one compare-and-swap, and an act on an earlier life fails.
-/// - Whoever wins `take` owns the runnable and all state behind it until it leaves
+/// - Whoever wins `take` or `claim` owns the runnable and all state behind it until it leaves
 ///   `running`: nobody else touches that state. All others send signals.
 /// - Queues hold hints. A runnable may stand in several queues (its own worker's, and
 ///   the urgent lane); the first to win `take` runs it, the other entries are skipped.
@@ -79,6 +80,16 @@ struct Runnable: ~Copyable {
         guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
         return word.compareExchange(
             expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .queued),
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// Claims an idle runnable for this thread, which need not be a worker: instead of a wake-up.
+    @inline(__always)
+    func claimWord(serial: UInt64) -> Bool {
+        guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
+        return word.compareExchange(
+            expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .running),
             ordering: .sequentiallyConsistent
         ).exchanged
     }

@@ -155,6 +155,38 @@ import Testing
         #expect([UInt8](text.utf8).withUnsafeBytes { isValidUTF8($0) } == valid)
     }
 
+    /// Words and halves of words are looked at together: wherever the one byte stands that is wrong, it is found.
+    @Test func oneWrongByteIsFoundInTextsOfEveryLength() {
+        let memory = GuardedMemory(atLeast: 24)
+        for length in 1...24 {
+            var bytes = [UInt8](repeating: 0x61, count: length)
+            #expect(memory.with(bytes[...]) { isValidUTF8($0) })
+            for place in 0..<length {
+                bytes[place] = 0xff
+                #expect(!memory.with(bytes[...]) { isValidUTF8($0) })
+                bytes[place] = 0x61
+            }
+        }
+    }
+
+    /// Of numbers, nil and booleans the first byte says how long they are: one byte less or more is found.
+    @Test func scalarsAreOfTheirLength() {
+        for tag in UInt8.min...UInt8.max {
+            for length in 1...10 {
+                let bytes = [tag] + [UInt8](repeating: 0, count: length - 1)
+                var reader: (isWhole: Bool, isScalar: Bool) = (false, false)
+                bytes.withUnsafeBytes { raw in
+                    var walker = PayloadReader(raw)
+                    switch walker.next() {
+                    case .null, .bool, .integer, .unsigned, .double: reader = (walker.isAtEnd, true)
+                    default: break
+                    }
+                }
+                if reader.isScalar { #expect((fault(bytes) == nil) == reader.isWhole, "\(tag), \(length)") }
+            }
+        }
+    }
+
     /// Every sequence of up to three bytes over the bytes that matter, against the standard library.
     @Test func UTF8AgreesWithTheStandardLibrary() {
         let edges: [UInt8] = [
