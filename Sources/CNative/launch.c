@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -131,6 +132,7 @@ void obn_worker_kill(const obn_worker *worker) {
 
 int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
     siginfo_t info;
+    struct rusage usage;
     memset(end, 0, sizeof *end);
     end->code = -1;
     memset(&info, 0, sizeof info);
@@ -138,7 +140,11 @@ int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
     if (info.si_pid == 0) return EAGAIN;
     /* What it has forked and left: while it is not reaped its number leads that group and no other. */
     kill(-worker->pid, SIGKILL);
-    while (waitid((idtype_t)P_PIDFD, (id_t)worker->descriptor, &info, WEXITED) && errno == EINTR) {}
+    memset(&usage, 0, sizeof usage);
+    /* The C library's waitid does not give the time that it has used. */
+    while (syscall(SYS_waitid, P_PIDFD, worker->descriptor, &info, WEXITED, &usage) && errno == EINTR) {}
+    end->cpu = (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000
+        + (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
     if (info.si_code == CLD_EXITED) {
         end->code = info.si_status;
     } else {

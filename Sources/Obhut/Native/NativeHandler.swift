@@ -98,8 +98,9 @@ enum NativeHandler {
             guard let signal = process.takeOldest() else { return Int32(OBH_STEP_WAITING) }
             let outcome = state.handle(signal)
             signal.release()
+            // Ended by others, or by itself, it is over, whatever it answers (C4), and nothing more is handled (P7).
+            if process.isOver { return Int32(OBH_STEP_WAITING) }
             if outcome != OBHUT_HANDLER_CONTINUE { return state.end(outcome) }
-            if process.isDoomed { return Int32(OBH_STEP_WAITING) }
         }
         return Int32(process.pointee.mailbox.isBare ? OBH_STEP_WAITING : OBH_STEP_INTERRUPTED)
     }
@@ -121,6 +122,15 @@ enum NativeHandler {
         memcpy(text, symbol, count)
         text[count] = 0
         return count
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    /// Whether it has to end, as far as is known: what ends a process draws its attention.
+    @inline(__always)
+    fileprivate var isOver: Bool {
+        if pointee.runnable.attention.load(ordering: .relaxed) { drain() }
+        return isDoomed
     }
 }
 
@@ -223,6 +233,11 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
             process.end(.error(failure("handle", outcome), of: process.pid))
         } else if pointee.context.pointee.result.length > 0 {
             let result = pointee.context.pointee.result
+            guard result.length <= pointee.sender.mostBytes else {
+                let text = "the result of \(String(cString: pointee.symbol)) has \(result.length) bytes; max_message is \(pointee.sender.mostBytes)"
+                process.end(.error(text, of: process.pid))
+                return Int32(OBH_STEP_ENDED)
+            }
             process.end(.value(UnsafeRawBufferPointer(start: result.bytes, count: result.length), of: process.pid))
         } else {
             process.end(.nothing(of: process.pid))
@@ -236,6 +251,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let process = pointee.process
+        if process.isOver { return OBHUT_TERMINATED }
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
         if !NativeRequests.runWithoutOwner(&reader, of: pointee.sender, in: process.system, &pointee.answer),
@@ -250,6 +266,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     }
 
     fileprivate func send(_ pid: Pid, _ topic: UnsafePointer<CChar>?, _ payload: UnsafeRawBufferPointer) -> Int32 {
+        if pointee.process.isOver { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
         guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
         let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
         if name.isEmpty || name.count > 255 || name[0] == UInt8(ascii: "@") || !isValidUTF8(name) {

@@ -74,18 +74,23 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
     }
 
     func close() {
-        let ending = lock.with { () -> [pthread_t] in
+        let (ending, unbegun) = lock.with { () -> ([pthread_t], [() -> Void]) in
             isClosing = true
             changed.broadcast()
+            // Nobody waits for these, and they may block for ever: a thread that begins one could not be joined.
+            let unbegun = jobs
+            jobs = []
             var ending = left
             left = []
             for (number, thread) in running {
                 if busy.contains(number) { pthread_detach(thread) } else { ending.append(thread) }
             }
             running = [:]
-            return ending
+            return (ending, unbegun)
         }
         for thread in ending { pthread_join(thread, nil) }
+        // What they own is given back without the lock.
+        _ = unbegun
     }
 }
 

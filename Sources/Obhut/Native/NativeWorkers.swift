@@ -134,7 +134,7 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         }
         lastNumber += 1
         let worker = NativeWorker(lastNumber, process, becamePending: { [unowned reader] in reader.watchForRoom($0) })
-        reader.add(worker)
+        guard reader.add(worker) else { return .failure(NativeFault("no OS process can be started for it: the system watches no more descriptors")) }
         return .success(worker)
     }
 

@@ -19,6 +19,13 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     private static let lastLines = 10
     /// OBN_MOST_BYTES, which Swift reads as another number.
     private static let mostBytes = 1 << 31
+    /// Bytes of a payload that a frame has room for.
+    static let mostPayload = mostBytes - 2 * Int(OBN_FRAME_ROOM)
+    /// How much of one child is read before the others have their turn.
+    private static let turn = 64 << 10
+    /// How much of what an ended child has left is read: more than a socket or a pipe holds by itself. It may have left somebody else behind
+    /// who goes on writing.
+    private static let remainder = 2 << 20
 
     private let poll: Int32
     private let bell: Int32
@@ -63,14 +70,26 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     var count: Int { lock.with { workers.count } }
 
     /// Begins to hear a child; any thread. Children are numbered from 1.
-    func add(_ worker: NativeWorker) {
+    /// - Returns: false: the system watches no more descriptors; it is being killed.
+    func add(_ worker: NativeWorker) -> Bool {
         lock.with { workers[worker.number] = worker }
         let descriptors = worker.descriptors
         let first = worker.number << 2
-        _ = obn_poll_add(poll, descriptors.channel, first | Source.channel.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.output, first | Source.output.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.errors, first | Source.errors.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.end, first | Source.end.rawValue, 0)
+        // Its end first: as long as that is not heard, nobody but the caller knows it.
+        let places: [(Int32, Source)] = [
+            (descriptors.end, .end), (descriptors.channel, .channel), (descriptors.output, .output), (descriptors.errors, .errors),
+        ]
+        for (index, (descriptor, source)) in places.enumerated()
+        where obn_poll_add(poll, descriptor, first | source.rawValue, 0) != 0 {
+            worker.kill()
+            // Its end cannot be heard: it dies with the launching thread at the latest, and is not waited for.
+            if index == 0 {
+                lock.with { _ = workers.removeValue(forKey: worker.number) }
+                worker.close()
+            }
+            return false
+        }
+        return true
     }
 
     /// With the worker's lock held.
@@ -123,8 +142,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         guard let worker = lock.with({ workers[event.token >> 2] }), let source = Source(rawValue: event.token & 3) else { return }
         switch source {
         case .channel:
-            if event.what & UInt32(OBN_POLL_WRITE) != 0, worker.writePending() {
-                _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0)
+            if event.what & UInt32(OBN_POLL_WRITE) != 0 {
+                worker.writePending { _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0) }
             }
             if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 { readChannel(worker) }
         case .output: readLines(worker, isError: false)
@@ -144,11 +163,13 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: Requests
 
-    private func readChannel(_ worker: NativeWorker) {
-        while worker.hasChannel {
+    private func readChannel(_ worker: NativeWorker, atMost most: Int = turn) {
+        var total = 0
+        while worker.hasChannel && total < most {
             let count = obn_read_some(worker.descriptors.channel, buffer.baseAddress, buffer.count)
             if count == -Int64(EAGAIN) { return }
             guard count > 0 else { return loseChannel(worker) }
+            total += Int(count)
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)])
             if worker.input.isEmpty {
                 // Hardly ever more or less than one frame.
@@ -170,7 +191,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         while bytes.count - offset >= 4 {
             let size = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
             let run = worker.lock.with { worker.run }
-            guard let run, size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
+            guard let run, size <= min(run.mostBytes, WorkerReader.mostPayload) + 2 * Int(OBN_FRAME_ROOM) else {
                 // No program of ours writes that: something else does, on a descriptor that is not its own.
                 end(worker, .failed("\(run?.program.symbol ?? "") (OS process \(worker.osPid)) wrote what is no frame to its channel", traceback: nil))
                 worker.kill()
@@ -188,8 +209,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         guard reader.operation == OBN_END else { return run.serve(frame, of: worker) }
         let status = reader.integer()
         guard let bytes = reader.bytes() else { return }
-        readLines(worker, isError: false)
-        readLines(worker, isError: true)
+        readLines(worker, isError: false, atMost: WorkerReader.remainder)
+        readLines(worker, isError: true, atMost: WorkerReader.remainder)
         if status != 0 {
             end(worker, .failed(String(decoding: bytes, as: UTF8.self), traceback: nil))
         } else if validatePayload(bytes) != nil {
@@ -220,12 +241,14 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: Lines
 
-    private func readLines(_ worker: NativeWorker, isError: Bool) {
+    private func readLines(_ worker: NativeWorker, isError: Bool, atMost most: Int = turn) {
         let descriptor = isError ? worker.descriptors.errors : worker.descriptors.output
-        while true {
+        var total = 0
+        while total < most {
             let count = obn_read_some(descriptor, lineBuffer.baseAddress, lineBuffer.count)
             if count == 0 { obn_poll_remove(poll, descriptor) }
             guard count > 0 else { return }
+            total += Int(count)
             let bytes = UnsafeRawBufferPointer(rebasing: lineBuffer[..<Int(count)])
             if isError {
                 worker.errors.add(bytes) { write($0, of: worker, isError: true) }
@@ -254,9 +277,9 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     private func finish(_ worker: NativeWorker) {
         guard let (how, errno) = worker.reap() else { return }
-        if worker.hasChannel { readChannel(worker) }
-        readLines(worker, isError: false)
-        readLines(worker, isError: true)
+        readChannel(worker, atMost: WorkerReader.remainder)
+        readLines(worker, isError: false, atMost: WorkerReader.remainder)
+        readLines(worker, isError: true, atMost: WorkerReader.remainder)
         if let run = worker.lock.with({ worker.run }) {
             let text = describe(how, errno, worker, run.program)
             worker.errors.finish { line in write(line, of: worker, isError: true) }
@@ -290,12 +313,17 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         if end.code == Int32(OBN_EXIT_PROTOCOL) {
             return "the program obhut-worker is of another version than the library: install both from one build"
         }
+        if end.code == Int32(OBN_EXIT_MEMORY) {
+            let limit = program.memoryLimit.map { "its memory_limit of \(formatByteSize($0))" } ?? "the system"
+            return "ended \(place): \(limit) has left no memory for a message to it"
+        }
         if end.code >= 0 { return "exited with status \(end.code) \(place) without returning" }
         let signal = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { room in
             String(cString: obn_signal_name(end.signal, room.baseAddress, room.count))
         }
         var text = "killed by \(signal) \(place)"
-        if let limit = program.cpuLimit, limit > 0, end.signal == SIGXCPU || end.signal == SIGKILL {
+        // The kernel's own limit, behind ours, is a SIGKILL; one from elsewhere, as of the system when memory runs out, is none.
+        if let limit = program.cpuLimit, limit > 0, end.signal == SIGXCPU || end.signal == SIGKILL && end.cpu >= limit {
             text += ": its cpu_limit is \(formatDuration(limit))"
         } else if let limit = program.memoryLimit, limit > 0, worker.wasRefused {
             text += ", after its memory_limit of \(formatByteSize(limit)) refused it memory"
