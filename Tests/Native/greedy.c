@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* `size` bytes as one value; freed by the end of the process. */
@@ -86,6 +87,38 @@ obhut_status returns_while_a_thread_reads(obhut_context *context) {
     usleep(100000);
     printf("printed before the end");
     return tell(context, "returned");
+}
+
+obhut_status ends_its_thread(obhut_context *context) {
+    (void)context;
+    pthread_exit(NULL);
+}
+
+void ends_a_thread(void) { pthread_exit(NULL); }
+
+/* What calls in a child that it forks are answered; with `returns` the child returns too. */
+obhut_status forks(obhut_context *context, int32_t returns) {
+    int32_t answers[4] = {0, 0, 0, 0};
+    int pipes[2];
+    char text[64];
+    pid_t child;
+    obhut_event event = OBHUT_EVENT_INIT;
+    if (pipe(pipes)) return OBHUT_SYSTEM;
+    if ((child = fork()) == 0) {
+        answers[0] = obhut_context_receive(context, -1, &event);
+        answers[1] = obhut_context_ready(context);
+        answers[2] = obhut_context_send(context, obhut_context_self(context), "x", NULL, 0);
+        answers[3] = obhut_context_log(context, OBHUT_LOG_INFO, "from the child");
+        if (write(pipes[1], answers, sizeof answers) < 0) _exit(1);
+        if (returns) return OBHUT_OK;
+        _exit(0);
+    }
+    close(pipes[1]);
+    if (read(pipes[0], answers, sizeof answers) < 0) return OBHUT_SYSTEM;
+    close(pipes[0]);
+    snprintf(text, sizeof text, "%d %d %d %d", (int)answers[0], (int)answers[1], (int)answers[2], (int)answers[3]);
+    waitpid(child, NULL, 0);
+    return tell(context, text);
 }
 
 void kills_itself(void) { kill(getpid(), SIGKILL); }

@@ -148,6 +148,9 @@ private struct HandlerState: ~Copyable {
     var user: UnsafeMutableRawPointer?
     var answer = PayloadWriter(reserving: 0)
     var isInitialized = false
+    private let owner = getpid()
+    /// In a child that its code has forked.
+    var isForked: Bool { obh_fork_is_marked() == 0 && getpid() != owner }
 
     init(_ process: ProcessPointer, _ program: NativeProgram, _ handler: UnsafePointer<obhut_handler>) {
         self.process = process
@@ -251,6 +254,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let process = pointee.process
+        if pointee.isForked { return OBHUT_FORKED }
         if process.isOver { return OBHUT_TERMINATED }
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
@@ -266,6 +270,7 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     }
 
     fileprivate func send(_ pid: Pid, _ topic: UnsafePointer<CChar>?, _ payload: UnsafeRawBufferPointer) -> Int32 {
+        if pointee.isForked { return obn_context_fault(pointee.context, OBHUT_FORKED, "the context is of the process from which this one was forked") }
         if pointee.process.isOver { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
         guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
         let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))

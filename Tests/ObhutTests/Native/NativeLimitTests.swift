@@ -83,6 +83,37 @@ import Testing
         }
     }
 
+    /// `pthread_exit`, on a thread of the pool: an end like any other, and the pool knows that the thread is gone.
+    @Test func aThreadThatIsEndedIsTheEndOfItsProcess() {
+        withNativeRuntime { native in
+            let ends = define(native, "ends_its_thread", "tc", .thread)
+            for _ in 0..<3 { #expect(native.run(ends) == "error ends_its_thread has ended its thread without returning") }
+            #expect(native.execution.zombies.load(ordering: .relaxed) == 0)
+            #expect(native.run(native.define("t:add", "add", "lll", .thread), [.int(1), .int(2)]) == "value 3")
+        }
+    }
+
+    @Test func anExceptionThatLeavesAnInitIsItsFailure() {
+        withNativeRuntime { native in
+            let one = native.define("t:one", "one", "i", .thread, library: CompiledLibrary.path("unlucky.cpp"))
+            for _ in 0..<2 {
+                #expect(
+                    native.run(one)
+                        == "error the plugin unlucky 1 could not be initialized: a C++ exception has left the function: std::runtime_error: no luck")
+            }
+        }
+    }
+
+    /// The child has a copy of the runtime's memory and none of its threads: it waits for nobody.
+    @Test(arguments: [NativeIsolation.process, .thread], [0, 1] as [Int64])
+    func aForkedChildHasNoContext(_ isolation: NativeIsolation, returns: Int64) {
+        withNativeRuntime { native in
+            let answers = Array(repeating: "\(OBHUT_FORKED)", count: 4).joined(separator: " ")
+            #expect(native.run(define(native, "forks", "tci", isolation), [.int(returns)]) == "value \"\(answers)\"")
+            #expect(!native.log.contains { $0.message == "from the child" })
+        }
+    }
+
     /// A SIGKILL from elsewhere, as of the system when memory runs out.
     @Test func aKillFromElsewhereIsNoLimit() {
         withNativeRuntime { native in
