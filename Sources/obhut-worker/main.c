@@ -98,10 +98,14 @@ extern char __libc_single_threaded __attribute__((weak));
  * end of the function does not wait for that one for ever. */
 static void flush(void) {
     pthread_t thread;
+    pthread_attr_t attributes;
     struct timespec until;
+    pthread_attr_init(&attributes);
+    /* Little: there may be a limit of memory. */
+    pthread_attr_setstacksize(&attributes, 256 << 10);
     if (&__libc_single_threaded && __libc_single_threaded) {
         flush_all(NULL);
-    } else if (pthread_create(&thread, NULL, flush_all, NULL)) {
+    } else if (pthread_create(&thread, &attributes, flush_all, NULL)) {
         fflush(stdout);
         fflush(stderr);
     } else {

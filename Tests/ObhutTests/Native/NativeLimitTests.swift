@@ -58,7 +58,6 @@ import Testing
             let pid = native.spawn(define(native, "receives_without_memory", "tc", memoryLimit: 8 << 20))
             native.send(pid, "begin")
             native.send(pid, "much", .string(String(repeating: "x", count: 4 << 20)))
-            native.send(pid, "after")
             guard case .exit(pid, let text, true) = native.next() else {
                 Issue.record("it goes on")
                 return
