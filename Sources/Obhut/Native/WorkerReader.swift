@@ -70,23 +70,25 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     var count: Int { lock.with { workers.count } }
 
     /// Begins to hear a child; any thread. Children are numbered from 1.
-    /// - Returns: false: the system watches no more descriptors; it is being killed.
+    /// - Returns: false: the system watches no more descriptors; it was killed.
     func add(_ worker: NativeWorker) -> Bool {
         lock.with { workers[worker.number] = worker }
         let descriptors = worker.descriptors
         let first = worker.number << 2
-        // Its end first: as long as that is not heard, nobody but the caller knows it.
         let places: [(Int32, Source)] = [
-            (descriptors.end, .end), (descriptors.channel, .channel), (descriptors.output, .output), (descriptors.errors, .errors),
+            (descriptors.channel, .channel), (descriptors.output, .output), (descriptors.errors, .errors), (descriptors.end, .end),
         ]
-        for (index, (descriptor, source)) in places.enumerated()
-        where obn_poll_add(poll, descriptor, first | source.rawValue, 0) != 0 {
+        // Its end last: from then on the reader may close them all.
+        for (descriptor, source) in places where obn_poll_add(poll, descriptor, first | source.rawValue, 0) != 0 {
             worker.kill()
-            // Its end cannot be heard: it dies with the launching thread at the latest, and is not waited for.
-            if index == 0 {
-                lock.with { _ = workers.removeValue(forKey: worker.number) }
-                worker.close()
+            for (added, _) in places { obn_poll_remove(poll, added) }
+            lock.with { _ = workers.removeValue(forKey: worker.number) }
+            var tries = 0
+            while worker.reap() == nil && tries < 1000 {
+                usleep(1000)
+                tries += 1
             }
+            worker.close()
             return false
         }
         return true

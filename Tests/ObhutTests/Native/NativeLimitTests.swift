@@ -103,6 +103,17 @@ import Testing
         }
     }
 
+    /// However soon it ends, that is what is told: while it is being told what to run, or before it is heard at all.
+    @Test func aWorkerThatEndsAtOnceIsSaid() {
+        withNativeRuntime(worker: "/bin/true") { native in
+            let add = native.define("t:add", "add", "lll")
+            for _ in 0..<scaled(200) {
+                let end = native.run(add, [.int(1), .int(2)])
+                #expect(end.contains("exited with status 0 in add") || end.contains("has ended at once"), "\(end)")
+            }
+        }
+    }
+
     /// The child has a copy of the runtime's memory and none of its threads: it waits for nobody.
     @Test(arguments: [NativeIsolation.process, .thread], [0, 1] as [Int64])
     func aForkedChildHasNoContext(_ isolation: NativeIsolation, returns: Int64) {
