@@ -238,13 +238,13 @@ static inline obhut_status obhut_context_set_trap_links(obhut_context *context, 
 static inline obhut_status obhut_context_ready(obhut_context *context) { return context->functions->ready(context); }
 
 /* Writes `text` (UTF-8, copied) to the log: `level` is OBHUT_LOG_….
- * [threads: own] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_TERMINATED, OBHUT_FORKED. Since 0.1. */
+ * [threads: own] [blocks: no] OBHUT_INVALID_ARGUMENT, OBHUT_LIMIT (size of a message), OBHUT_TERMINATED, OBHUT_FORKED. Since 0.1. */
 static inline obhut_status obhut_context_log(obhut_context *context, int32_t level, const char *text) {
     return context->functions->log(context, level, text);
 }
 
 /* The value (MessagePack, copied) of a normal end by OBHUT_OK or, in mode handler, OBHUT_HANDLER_END; nil if it is not
- * called. For results of other types the value is the result itself.
+ * called. For results of other types the value is the result itself. A value of more than `max_message` bytes is an abnormal end.
  * [threads: own] [blocks: no] OBHUT_MALFORMED, OBHUT_SYSTEM. Since 0.1. */
 static inline obhut_status obhut_context_set_result(obhut_context *context, const void *payload, size_t length) {
     return context->functions->set_result(context, payload, length);

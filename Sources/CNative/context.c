@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "include/native_frames.h"
+
 static obn_context *of(obhut_context *context) { return (obn_context *)context; }
 
 obhut_status obn_context_fault(obn_context *context, obhut_status status, const char *text) {
@@ -26,6 +28,11 @@ static obhut_status ask(obn_context *context, obhut_reader *reader, const void *
     int64_t status;
     obhut_status carried;
     if (context->request.failed) return obn_context_fault(context, OBHUT_SYSTEM, "no memory is left for the request");
+    if (context->most_bytes && context->request.length > context->most_bytes) {
+        snprintf(context->error, sizeof context->error, "the payload is too long: the request has %zu bytes; max_message is %zu",
+                 context->request.length, context->most_bytes - OBN_FRAME_ROOM);
+        return OBHUT_LIMIT;
+    }
     carried = context->exchange(context->carrier, context->request.bytes, context->request.length, &bytes, &count);
     if (carried == OBHUT_TERMINATED) return obn_context_fault(context, carried, "the process has been ended");
     if (carried == OBHUT_FORKED) return obn_context_fault(context, carried, "the context is of the process from which this one was forked");

@@ -152,11 +152,13 @@ obn_file *obn_file_open(const char *path, char *text, size_t size) {
     file->section_count = file->sections ? header->e_shnum : 0;
     for (i = 0; i < file->section_count; i++) {
         const Elf64_Shdr *section = &file->sections[i], *strings;
+        const Elf64_Sym *symbols;
         uint64_t count = section->sh_size / sizeof(Elf64_Sym);
         if (section->sh_type != SHT_DYNSYM || section->sh_link >= file->section_count) continue;
         strings = &file->sections[section->sh_link];
-        file->symbols = part(file, section->sh_offset, count, sizeof(Elf64_Sym));
-        if (!file->symbols || strings->sh_offset > length || strings->sh_size > length - strings->sh_offset) continue;
+        symbols = part(file, section->sh_offset, count, sizeof(Elf64_Sym));
+        if (!symbols || strings->sh_offset > length || strings->sh_size > length - strings->sh_offset) continue;
+        file->symbols = symbols;
         file->symbol_count = count;
         file->names = (const char *)file->bytes + strings->sh_offset;
         file->names_length = strings->sh_size;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -136,6 +137,7 @@ void obn_worker_kill(const obn_worker *worker) {
 
 int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
     siginfo_t info, taken;
+    struct rusage usage;
     memset(end, 0, sizeof *end);
     end->code = -1;
     memset(&info, 0, sizeof info);
@@ -143,8 +145,12 @@ int obn_worker_reap(const obn_worker *worker, obn_worker_end *end) {
     if (info.si_pid == 0) return EAGAIN;
     /* What it has forked and left: while it is not reaped its number leads that group and no other. */
     kill(-worker->pid, SIGKILL);
-    /* Its answer is known: should the program itself, waiting for any child, be faster, this one writes zeros. */
-    while (waitid((idtype_t)P_PIDFD, (id_t)worker->descriptor, &taken, WEXITED) && errno == EINTR) {}
+    memset(&usage, 0, sizeof usage);
+    /* Its answer is known: should the program itself, waiting for any child, be faster, this one writes zeros. The C library's
+     * waitid does not give the time that the child has used. */
+    while (syscall(SYS_waitid, P_PIDFD, worker->descriptor, &taken, WEXITED, &usage) && errno == EINTR) {}
+    end->cpu = (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000
+        + (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
     if (info.si_code == CLD_EXITED) {
         end->code = info.si_status;
     } else {

@@ -72,7 +72,8 @@ static obhut_status exchange(void *carrier, const void *request, size_t length, 
     fault = obn_frame_write(channel, request, length);
     if (fault == EMSGSIZE) return OBHUT_LIMIT;
     if (!fault) fault = obn_frame_read(channel, &frames, answer, answer_length);
-    if (fault == ENOMEM) return OBHUT_SYSTEM;
+    /* An answer that is left lying would be taken for that of the next request. */
+    if (fault == ENOMEM) _exit(OBN_EXIT_MEMORY);
     if (fault) lost(fault);
     return OBHUT_OK;
 }
@@ -83,11 +84,42 @@ static void forked(void) {
     channel = -1;
 }
 
+static void *flush_all(void *unused) {
+    (void)unused;
+    fflush(stdout);
+    fflush(stderr);
+    fflush(NULL);
+    return NULL;
+}
+
+extern char __libc_single_threaded __attribute__((weak));
+
+/* What stdio holds back. fflush(NULL) waits for the lock of every stream, which a thread of the function may have while it reads: the
+ * end of the function does not wait for that one for ever. */
+static void flush(void) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    struct timespec until;
+    pthread_attr_init(&attributes);
+    /* Little: there may be a limit of memory. */
+    pthread_attr_setstacksize(&attributes, 256 << 10);
+    if (&__libc_single_threaded && __libc_single_threaded) {
+        flush_all(NULL);
+    } else if (pthread_create(&thread, &attributes, flush_all, NULL)) {
+        fflush(stdout);
+        fflush(stderr);
+    } else {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        pthread_timedjoin_np(thread, NULL, &until);
+    }
+}
+
 /* The end, by what is in `writer`. What is still in stdio's buffers comes before it. */
 static void finish(obhut_writer *writer) {
     int fault;
     if (getpid() != owner) _exit(0);
-    fflush(NULL);
+    flush();
     fault = writer->failed ? 0 : obn_frame_write(channel, writer->bytes, writer->length);
     if (fault) lost(fault);
     _exit(0);
@@ -179,6 +211,7 @@ typedef struct start {
     obhut_pid pid;
     uint64_t memory_limit;
     int64_t cpu_limit;
+    uint64_t most_bytes;
 } start;
 
 static char *copy(const obhut_value *value) {
@@ -221,6 +254,7 @@ static void read_start(start *what) {
             case OBN_START_ENTRY: what->entry = copy(&value); break;
             case OBN_START_MEMORY_LIMIT: what->memory_limit = value.number; break;
             case OBN_START_CPU_LIMIT: what->cpu_limit = value.integer; break;
+            case OBN_START_MOST_BYTES: what->most_bytes = value.number; break;
         }
     }
 }
@@ -239,12 +273,20 @@ static void run(start *what) {
     function = obn_library_symbol(library, what->symbol, text, sizeof text);
     if (!function) finish_with_text(OBHUT_NOT_FOUND, text);
     obn_context_init(&context, exchange, NULL, control, what->pid, what->entry);
+    context.most_bytes = what->most_bytes + OBN_FRAME_ROOM;
     outcome = obn_call(function, &what->signature, &context.plugin, what->arguments, what->length, &result, &length, text,
                        sizeof text);
     if (outcome == OBN_FAILED) finish_with_text(OBHUT_FAILED, context.has_failed ? context.failure : text);
     if (outcome) finish_with_text(OBHUT_INVALID_ARGUMENT, text);
-    if (what->signature.result == OBN_STATUS && context.result.length)
-        finish_with_result(context.result.bytes, context.result.length);
+    if (what->signature.result == OBN_STATUS && context.result.length) {
+        result = context.result.bytes;
+        length = context.result.length;
+    }
+    if (length > what->most_bytes) {
+        snprintf(text, sizeof text, "the result of %s has %zu bytes; max_message is %llu", what->symbol, length,
+                 (unsigned long long)what->most_bytes);
+        finish_with_text(OBHUT_LIMIT, text);
+    }
     finish_with_result(result, length);
 }
 

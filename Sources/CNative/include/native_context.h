@@ -57,6 +57,7 @@ typedef struct obn_context {
     obn_control *control;
     obhut_pid pid;
     const char *entry;
+    size_t most_bytes;     /* of a request, where the carrier takes no longer ones; 0: it takes any */
     bool is_handler;       /* receive and request are refused */
     obhut_writer request;  /* what is being asked; reused */
     obhut_writer topic;    /* of the last event, with a NUL */

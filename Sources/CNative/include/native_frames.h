@@ -7,10 +7,13 @@
 #include <stdint.h>
 
 /* Of frames and their contents; the first argument of a worker, which refuses another. */
-#define OBN_PROTOCOL 1
+#define OBN_PROTOCOL 2
 
 /* The most that a frame can have: longer payloads are refused before. */
 #define OBN_MOST_BYTES ((size_t)1 << 31)
+
+/* Bytes of a frame beside its payload, at most: topics, names and texts are bounded. */
+#define OBN_FRAME_ROOM 4096
 
 /* What [OBN_START, ...] carries, in this order; the runtime's first frame. */
 enum {
@@ -23,13 +26,15 @@ enum {
     OBN_START_ENTRY,
     OBN_START_MEMORY_LIMIT,  /* bytes, 0: none */
     OBN_START_CPU_LIMIT,     /* nanoseconds, 0: none */
+    OBN_START_MOST_BYTES,    /* of a payload; more is refused by the worker, and a longer frame is none of its own */
     OBN_START_FIELDS
 };
 
 /* Exit codes by which a worker says why it ended without a frame. */
 enum {
     OBN_EXIT_PROTOCOL = 120, /* it is of another version than the runtime */
-    OBN_EXIT_CHANNEL = 121   /* its end of the channel is gone: the function has closed it */
+    OBN_EXIT_CHANNEL = 121,  /* its end of the channel is gone: the function has closed it */
+    OBN_EXIT_MEMORY = 122    /* no memory was left for what has come: it could not be told, and cannot be taken back */
 };
 
 /* Writes a frame; waits where the other end is slow. 0, or an errno. */

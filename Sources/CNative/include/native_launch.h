@@ -28,6 +28,7 @@ typedef struct obn_worker_end {
     int code;   /* exit code, or -1 */
     int signal; /* or 0 */
     int core;   /* dumped */
+    int64_t cpu; /* nanoseconds that it has computed */
 } obn_worker_end;
 
 /* Takes the end of one whose pidfd is readable, and kills what it has left behind. 0; EAGAIN: it has not ended; ECHILD: it has, and how is

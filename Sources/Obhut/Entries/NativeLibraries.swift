@@ -41,10 +41,20 @@ final class NativeLibraries {
                 "library", node, mustBe: "a soname, an absolute path or \"file://…\"", advice: "write \"file://\(text)\"")
             return nil
         }
-        return text.hasPrefix("/") ? absolute(text, node) : soname(text, node)
+        return text.hasPrefix("/") ? absolute(text, node) : soname(text, node, declaration.origin)
     }
 
-    private func soname(_ name: String, _ node: YAMLNode) -> Library? {
+    private func soname(_ name: String, _ node: YAMLNode, _ origin: DocumentOrigin) -> Library? {
+        // Whoever has built it beside the YAML means that one.
+        if let folder = origin.folder, let path = ApplicationFolder.join(origin.directory, name),
+            (try? folder.resolve(path)) != nil, access.find(name) == nil
+        {
+            faults.report(
+                at: node.position,
+                "library \(quoted(name)) is a soname, which is not found where the system's loader searches: "
+                    + "for the file beside this YAML write \"file://\(name)\"")
+            return nil
+        }
         guard patterns.contains(where: { $0.matches(soname: name) }) else { return refuse(node, name, name, at: nil) }
         guard let path = access.find(name) else {
             faults.report(

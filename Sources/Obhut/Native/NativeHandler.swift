@@ -99,8 +99,9 @@ enum NativeHandler {
             guard let signal = process.takeOldest() else { return Int32(OBH_STEP_WAITING) }
             let outcome = state.handle(signal)
             signal.release()
+            // Ended by others, or by itself, it is over, whatever it answers (C4), and nothing more is handled (P7).
+            if process.isOver { return Int32(OBH_STEP_WAITING) }
             if outcome != OBHUT_HANDLER_CONTINUE { return state.end(outcome) }
-            if process.isDoomed { return Int32(OBH_STEP_WAITING) }
         }
         return Int32(process.pointee.mailbox.isBare ? OBH_STEP_WAITING : OBH_STEP_INTERRUPTED)
     }
@@ -125,6 +126,15 @@ enum NativeHandler {
     }
 }
 
+extension UnsafeMutablePointer where Pointee == ProcessSlot {
+    /// Whether it has to end, as far as is known: what ends a process draws its attention.
+    @inline(__always)
+    fileprivate var isOver: Bool {
+        if pointee.runnable.attention.load(ordering: .relaxed) { drain() }
+        return isDoomed
+    }
+}
+
 private typealias HandlerPointer = UnsafeMutablePointer<HandlerState>
 
 /// The memory of one handler process; its owner's.
@@ -139,6 +149,9 @@ private struct HandlerState: ~Copyable {
     var user: UnsafeMutableRawPointer?
     var answer = PayloadWriter(reserving: 0)
     var isInitialized = false
+    private let owner = getpid()
+    /// In a child that its code has forked.
+    var isForked: Bool { obh_fork_is_marked() == 0 && getpid() != owner }
 
     init(_ process: ProcessPointer, _ program: NativeProgram, _ handler: UnsafePointer<obhut_handler>) {
         self.process = process
@@ -224,6 +237,11 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
             process.end(.error(failure("handle", outcome), of: process.pid))
         } else if pointee.context.pointee.result.length > 0 {
             let result = pointee.context.pointee.result
+            guard result.length <= pointee.sender.mostBytes else {
+                let text = "the result of \(String(cString: pointee.symbol)) has \(result.length) bytes; max_message is \(pointee.sender.mostBytes)"
+                process.end(.error(text, of: process.pid))
+                return Int32(OBH_STEP_ENDED)
+            }
             process.end(.value(UnsafeRawBufferPointer(start: result.bytes, count: result.length), of: process.pid))
         } else {
             process.end(.nothing(of: process.pid))
@@ -233,18 +251,12 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
 
     // MARK: What it asks
 
-    /// Whether something has ended the process while its function runs.
-    private var isToEnd: Bool {
-        let process = pointee.process
-        if process.pointee.runnable.attention.load(ordering: .relaxed) { process.drain() }
-        return process.isDoomed
-    }
-
     fileprivate func exchange(
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let process = pointee.process
-        if isToEnd { return OBHUT_TERMINATED }
+        if pointee.isForked { return OBHUT_FORKED }
+        if process.isOver { return OBHUT_TERMINATED }
         pointee.answer.removeAll()
         var reader = NativeRequests.Reader(request)
         if !NativeRequests.needsOwner(reader.operation) {
@@ -261,7 +273,8 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     }
 
     fileprivate func send(_ pid: Pid, _ topic: UnsafePointer<CChar>?, _ payload: UnsafeRawBufferPointer) -> Int32 {
-        if isToEnd { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
+        if pointee.isForked { return obn_context_fault(pointee.context, OBHUT_FORKED, "the context is of the process from which this one was forked") }
+        if pointee.process.isOver { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
         guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
         let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
         if name.isEmpty || name.count > 255 || name[0] == UInt8(ascii: "@") || !isValidUTF8(name) {

@@ -1,4 +1,5 @@
 import CNative
+import CObhut
 import Glibc
 import Synchronization
 
@@ -94,18 +95,22 @@ final class NativeCalls: @unchecked Sendable {  // guarded by lock
         answer: @escaping (_ payload: UnsafeRawBufferPointer, _ isError: Bool) -> Void
     ) -> Bool {
         let copy = Array(arguments)
-        return threads.run { [self] in
-            copy.withUnsafeBytes { bytes in
-                function.call(bytes) { result, fault in
-                    lock.with {
-                        if isClosed { return }
-                        guard let fault else { return answer(result, false) }
-                        var writer = PayloadWriter()
-                        writer.writeString(fault)
-                        answer(writer.bytes, true)
-                    }
-                }
+        let owner = getpid()
+        let finish: (UnsafeRawBufferPointer, String?) -> Void = { [self] result, fault in
+            // In a child that it has forked nobody waits.
+            if obh_fork_is_marked() == 0 && getpid() != owner { _exit(0) }
+            lock.with {
+                if isClosed { return }
+                guard let fault else { return answer(result, false) }
+                var writer = PayloadWriter()
+                writer.writeString(fault)
+                answer(writer.bytes, true)
             }
+        }
+        return threads.run {
+            copy.withUnsafeBytes { bytes in function.call(bytes, finish) }
+        } abandoned: {
+            finish(UnsafeRawBufferPointer(start: nil, count: 0), "it has ended its thread without returning")
         }
     }
 

@@ -101,6 +101,9 @@ final class NativeShellState {
 
     private func end() -> Int32 {
         switch run.takeEnd() {
+        case .returned(let value) where value.count > run.mostBytes:
+            let text = "the result of \(run.program.symbol) has \(value.count) bytes; max_message is \(run.mostBytes)"
+            process.end(.error(text, of: process.pid))
         case .returned(let value): value.withUnsafeBytes { process.end(.value($0, of: process.pid)) }
         case .failed(let text, let traceback): process.end(.error(text, of: process.pid, traceback: traceback))
         case nil: return Int32(OBH_STEP_WAITING)

@@ -1,4 +1,5 @@
 import CNative
+import CObhut
 import Glibc
 import Synchronization
 
@@ -13,7 +14,7 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
 
     private let lock = Lock()
     private let changed = Condition()
-    private var jobs: [() -> Void] = []  // guarded by lock
+    private var jobs: [Job] = []  // guarded by lock
     private var idle = 0  // guarded by lock
     private var number = 0  // guarded by lock
     private var running: [Int: pthread_t] = [:]  // guarded by lock
@@ -22,13 +23,19 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
     private var left: [pthread_t] = []  // guarded by lock
     private var isClosing = false  // guarded by lock
 
+    private struct Job {
+        let run: () -> Void
+        let abandoned: () -> Void
+    }
+
+    /// - Parameter abandoned: called, on the thread, when the foreign code of `job` ends the thread instead of returning (`pthread_exit`).
     /// - Returns: false when the system gives no thread.
-    func run(_ job: @escaping () -> Void) -> Bool {
+    func run(_ job: @escaping () -> Void, abandoned: @escaping () -> Void = {}) -> Bool {
         lock.lock()
         defer { lock.unlock() }
         if isClosing { return false }
         joinLeftLocked()
-        jobs.append(job)
+        jobs.append(Job(run: job, abandoned: abandoned))
         if idle >= jobs.count {
             changed.signal()
             return true
@@ -48,7 +55,11 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
         while let job = nextLocked() {
             busy.insert(number)
             lock.unlock()
-            job()
+            let turn = Unmanaged.passRetained(Turn(self, number, job.abandoned))
+            pthread_setspecific(Turn.key, turn.toOpaque())
+            job.run()
+            pthread_setspecific(Turn.key, nil)
+            turn.release()
             lock.lock()
             busy.remove(number)
         }
@@ -57,7 +68,37 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
         lock.unlock()
     }
 
-    private func nextLocked() -> (() -> Void)? {
+    /// What a thread does at present, for its end without a return: the system calls the destructor of `key` then.
+    private final class Turn {
+        static let key: pthread_key_t = {
+            var key = pthread_key_t()
+            pthread_key_create(&key) { raw in
+                guard let raw else { return }
+                Unmanaged<Turn>.fromOpaque(raw).takeRetainedValue().abandon()
+            }
+            return key
+        }()
+
+        private let threads: NativeThreads
+        private let number: Int
+        private let abandoned: () -> Void
+
+        init(_ threads: NativeThreads, _ number: Int, _ abandoned: @escaping () -> Void) {
+            self.threads = threads
+            self.number = number
+            self.abandoned = abandoned
+        }
+
+        private func abandon() {
+            abandoned()
+            threads.lock.with {
+                threads.busy.remove(number)
+                if let thread = threads.running.removeValue(forKey: number) { threads.left.append(thread) }
+            }
+        }
+    }
+
+    private func nextLocked() -> Job? {
         let deadline = Clock.read(CLOCK_MONOTONIC) + NativeThreads.patience
         idle += 1
         defer { idle -= 1 }
@@ -74,18 +115,23 @@ final class NativeThreads: @unchecked Sendable {  // guard notes stand on each m
     }
 
     func close() {
-        let ending = lock.with { () -> [pthread_t] in
+        let (ending, unbegun) = lock.with { () -> ([pthread_t], [Job]) in
             isClosing = true
             changed.broadcast()
+            // Nobody waits for these, and they may block for ever: a thread that begins one could not be joined.
+            let unbegun = jobs
+            jobs = []
             var ending = left
             left = []
             for (number, thread) in running {
                 if busy.contains(number) { pthread_detach(thread) } else { ending.append(thread) }
             }
             running = [:]
-            return ending
+            return (ending, unbegun)
         }
         for thread in ending { pthread_join(thread, nil) }
+        // What they own is given back without the lock.
+        _ = unbegun
     }
 }
 
@@ -100,6 +146,9 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
     /// Its code has not returned.
     private var isRunning = false  // guarded by lock
     private let control: UnsafeMutablePointer<obn_control>
+    private let owner = getpid()
+    /// In a child that its code has forked: that one has no runtime, only a copy of its memory, locked as it was.
+    private var isForked: Bool { obh_fork_is_marked() == 0 && getpid() != owner }
 
     init(_ process: ProcessPointer, _ program: NativeProgram, _ execution: NativeExecution) {
         self.execution = execution
@@ -113,7 +162,7 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
     /// - Returns: nil, or why not.
     func start() -> String? {
         lock.with { isRunning = true }
-        if execution.threads.run({ self.main() }) { return nil }
+        if execution.threads.run({ self.main() }, abandoned: { self.abandoned() }) { return nil }
         lock.with { isRunning = false }
         return "the system gives no thread for it"
     }
@@ -123,11 +172,21 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
     private func main() {
         // It may be over before its turn has come.
         let end = lock.with({ isOver }) ? .failed("terminated", traceback: nil) : call()
+        if isForked { _exit(0) }
+        finish(end)
+    }
+
+    private func finish(_ end: NativeEnd) {
         lock.with {
             isRunning = false
             wakeUpLocked()
         }
         ended(end)
+    }
+
+    private func abandoned() {
+        if isForked { _exit(0) }
+        finish(.failed("\(program.symbol) has ended its thread without returning", traceback: nil))
     }
 
     private func call() -> NativeEnd {
@@ -180,6 +239,7 @@ final class ThreadRun: NativeRun, @unchecked Sendable {
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>,
         _ length: UnsafeMutablePointer<Int>
     ) -> Int32 {
+        if isForked { return OBHUT_FORKED }
         answerBytes.removeAll()
         lock.with { isAnswered = false }
         switch take(request, { answerBytes.appendRaw($0.bytes) }) {

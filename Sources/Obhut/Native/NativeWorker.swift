@@ -77,17 +77,18 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     }
 
     /// There is room in the socket.
-    /// - Returns: whether all has gone.
-    func writePending() -> Bool {
+    /// - Parameter finished: all has gone; told with `lock` held, so that it is not mixed up with the next `becamePending`.
+    func writePending(_ finished: () -> Void) {
         lock.with {
-            if isClosed || pending.isEmpty { return true }
+            if isClosed { return }
+            if pending.isEmpty { return finished() }
             let now = pending.withUnsafeBytes { obn_frame_send(process.channel, $0.baseAddress, $0.count, sent) }
             if now >= 0 && now < pending.count + 4 {
                 sent = Int(now)
-                return false
+                return
             }
             pending = []
-            return true
+            finished()
         }
     }
 
@@ -187,6 +188,7 @@ final class WorkerRun: NativeRun, @unchecked Sendable {
         frame.writeString(entry)
         frame.writeInteger(Int64(program.memoryLimit ?? 0))
         frame.writeInteger(program.cpuLimit ?? 0)
+        frame.writeUnsigned(UInt64(min(mostBytes, WorkerReader.mostPayload)))
         return frame
     }
 

@@ -137,7 +137,9 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
     private func start(_ path: String?, _ reader: WorkerReader) -> Result<NativeWorker, NativeFault> {
         guard let path else {
             return .failure(
-                NativeFault("the program obhut-worker is not found beside the library: obhut_config_set_worker says where it is"))
+                NativeFault(
+                    "the program obhut-worker is not found beside the library (../libexec/obhut/obhut-worker), or must not be run: "
+                        + "install it, or say by obhut_config_set_worker where it is"))
         }
         var process = obn_worker()
         var step: UnsafePointer<CChar>?
@@ -149,7 +151,7 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         }
         lastNumber += 1
         let worker = NativeWorker(lastNumber, process, becamePending: { [unowned reader] in reader.watchForRoom($0) })
-        reader.add(worker)
+        guard reader.add(worker) else { return .failure(NativeFault("no OS process can be started for it: the system watches no more descriptors")) }
         return .success(worker)
     }
 

@@ -25,6 +25,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     private static let restReads = 256
     /// OBN_MOST_BYTES, which Swift reads as another number.
     private static let mostBytes = 1 << 31
+    /// Bytes of a payload that a frame has room for.
+    static let mostPayload = mostBytes - 2 * Int(OBN_FRAME_ROOM)
 
     private let poll: Int32
     private let bell: Int32
@@ -69,14 +71,28 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     var count: Int { lock.with { workers.count } }
 
     /// Begins to hear a child; any thread. Children are numbered from 1.
-    func add(_ worker: NativeWorker) {
+    /// - Returns: false: the system watches no more descriptors; it was killed.
+    func add(_ worker: NativeWorker) -> Bool {
         lock.with { workers[worker.number] = worker }
         let descriptors = worker.descriptors
         let first = worker.number << 2
-        _ = obn_poll_add(poll, descriptors.channel, first | Source.channel.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.output, first | Source.output.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.errors, first | Source.errors.rawValue, 0)
-        _ = obn_poll_add(poll, descriptors.end, first | Source.end.rawValue, 0)
+        let places: [(Int32, Source)] = [
+            (descriptors.channel, .channel), (descriptors.output, .output), (descriptors.errors, .errors), (descriptors.end, .end),
+        ]
+        // Its end last: from then on the reader may close them all.
+        for (descriptor, source) in places where obn_poll_add(poll, descriptor, first | source.rawValue, 0) != 0 {
+            worker.kill()
+            for (added, _) in places { obn_poll_remove(poll, added) }
+            lock.with { _ = workers.removeValue(forKey: worker.number) }
+            var tries = 0
+            while worker.reap() == nil && tries < 1000 {
+                usleep(1000)
+                tries += 1
+            }
+            worker.close()
+            return false
+        }
+        return true
     }
 
     /// With the worker's lock held.
@@ -129,8 +145,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         guard let worker = lock.with({ workers[event.token >> 2] }), let source = Source(rawValue: event.token & 3) else { return }
         switch source {
         case .channel:
-            if event.what & UInt32(OBN_POLL_WRITE) != 0, worker.writePending() {
-                _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0)
+            if event.what & UInt32(OBN_POLL_WRITE) != 0 {
+                worker.writePending { _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0) }
             }
             if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 { readChannel(worker) }
         case .output: readLines(worker, isError: false)
@@ -183,7 +199,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     private func takeFrame(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) -> Int {
         guard bytes.count >= 4 else { return 0 }
         let size = Int(bytes.loadUnaligned(as: UInt32.self))
-        guard let run = worker.lock.with({ worker.run }), size <= min(run.mostBytes, WorkerReader.mostBytes) + 4096 else {
+        guard let run = worker.lock.with({ worker.run }), size <= min(run.mostBytes, WorkerReader.mostPayload) + 2 * Int(OBN_FRAME_ROOM) else {
             refuse(worker, "wrote what is no frame to its channel")
             return bytes.count
         }
@@ -309,12 +325,17 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         if end.code == Int32(OBN_EXIT_PROTOCOL) {
             return "the program obhut-worker is of another version than the library: install both from one build"
         }
+        if end.code == Int32(OBN_EXIT_MEMORY) {
+            let limit = program.memoryLimit.map { "its memory_limit of \(formatByteSize($0))" } ?? "the system"
+            return "ended \(place): \(limit) has left no memory for a message to it"
+        }
         if end.code >= 0 { return "exited with status \(end.code) \(place) without returning" }
         let signal = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { room in
             String(cString: obn_signal_name(end.signal, room.baseAddress, room.count))
         }
         var text = "killed by \(signal) \(place)"
-        if let limit = program.cpuLimit, limit > 0, end.signal == SIGXCPU || end.signal == SIGKILL {
+        // The kernel's own limit, behind ours, is a SIGKILL; one from elsewhere, as of the system when memory runs out, is none.
+        if let limit = program.cpuLimit, limit > 0, end.signal == SIGXCPU || end.signal == SIGKILL && end.cpu >= limit {
             text += ": its cpu_limit is \(formatDuration(limit))"
         } else if let limit = program.memoryLimit, limit > 0, worker.wasRefused {
             text += ", after its memory_limit of \(formatByteSize(limit)) refused it memory"

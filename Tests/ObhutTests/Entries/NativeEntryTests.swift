@@ -92,6 +92,7 @@ import Testing
         ("library: file://../libvalues.so, symbol: echo_i8, signature: \"i8(i8)\"", "'library' leaves the application folder, got \"file://../libvalues.so\": name a file inside it, or write its absolute path"),
         ("library: file://text.so, symbol: x, signature: \"i8(i8)\"", "the library cannot be used: FOLDER/text.so is no shared library: it is not in the format ELF"),
         ("library: libnowhere.so.7, symbol: x, signature: \"i8(i8)\"", "library 'libnowhere.so.7' is not found where the system's loader searches: install it, or write its path"),
+        ("library: libvalues.so, symbol: echo_i8, signature: \"i8(i8)\"", "library 'libvalues.so' is a soname, which is not found where the system's loader searches: for the file beside this YAML write \"file://libvalues.so\""),
         ("library: lib/x.so, symbol: x, signature: \"i8(i8)\"", "'library' must be a soname, an absolute path or \"file://…\", got \"lib/x.so\": write \"file://lib/x.so\""),
         ("library: /usr/../x.so, symbol: x, signature: \"i8(i8)\"", "'library' must be a path without \".\" and \"..\", got \"/usr/../x.so\""),
         ("library: /nowhere/x.so, symbol: x, signature: \"i8(i8)\"", "the library cannot be used: /nowhere/x.so does not exist"),

@@ -118,6 +118,26 @@ import Testing
         #expect(read > 0)
     }
 
+    /// The second table of dynamic symbols, which no linker makes, lies nowhere: the first one stands.
+    @Test func aSecondTableOfSymbols() throws {
+        let path = CompiledLibrary.path("described.c")
+        let good = try Data(contentsOf: URL(fileURLWithPath: path))
+        func number(_ place: Int, _ bytes: Int) -> Int { (0..<bytes).reduce(0) { $0 | Int(good[place + $1]) << (8 * $1) } }
+        let (sections, count) = (number(0x28, 8), number(0x3c, 2))
+        let table = try #require((0..<count).map { sections + 64 * $0 }.first { number($0 + 4, 4) == 2 })  // SHT_SYMTAB
+        for offset in [good.count * 2, 8, number(table + 24, 8)] {
+            var bytes = good
+            bytes[table + 4] = 11  // SHT_DYNSYM
+            for index in 0..<8 { bytes[table + 24 + index] = UInt8(truncatingIfNeeded: offset >> (8 * index)) }
+            let copy = CompiledLibrary.folder + "/two-tables.so"
+            try bytes.write(to: URL(fileURLWithPath: copy))
+            guard case .contents(let contents) = LibraryFile.read(copy) else { continue }
+            _ = contents.functions
+            _ = contents.plugin
+            if offset > good.count { #expect(contents.kind(of: "sum") == .function) }
+        }
+    }
+
     // MARK: Symbols
 
     @Test func symbolsAreFunctionsOrData() throws {

@@ -133,6 +133,15 @@ import Testing
                         + "throw_one: a C++ exception has left the function: special::fault: of its own"))
     }
 
+    /// `pthread_exit`: whoever waits is told.
+    @Test func aThreadThatIsEndedIsAnError() throws {
+        let (_, port) = try Self.runtime(
+            "return require('greedy').ends_a_thread()",
+            with: [("greedy", CompiledLibrary.path("greedy.c"), "ends_a_thread: \"void()\"", true)])
+        let outcome = try Self.outcome(port)
+        #expect(outcome.error?.hasSuffix("ends_a_thread: it has ended its thread without returning") == true)
+    }
+
     // MARK: Waiting
 
     private static let path = CompiledLibrary.path("gate.c")
