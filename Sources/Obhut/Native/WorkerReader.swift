@@ -22,7 +22,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     /// Bytes of a payload that a frame has room for.
     static let mostPayload = mostBytes - 2 * Int(OBN_FRAME_ROOM)
     /// How much of one child is read before the others have their turn.
-    private static let turn = 64 << 10
+    private static let turn = 16 << 10
     /// How much of what an ended child has left is read: more than a socket or a pipe holds by itself. It may have left somebody else behind
     /// who goes on writing.
     private static let remainder = 2 << 20
@@ -282,7 +282,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         readChannel(worker, atMost: WorkerReader.remainder)
         readLines(worker, isError: false, atMost: WorkerReader.remainder)
         readLines(worker, isError: true, atMost: WorkerReader.remainder)
-        if let run = worker.lock.with({ worker.run }) {
+        if let run = worker.lastRun() {
             let text = describe(how, errno, worker, run.program)
             worker.errors.finish { line in write(line, of: worker, isError: true) }
             let said = worker.lastErrors.isEmpty ? nil : "last lines on stderr:\n" + worker.lastErrors.map { "\t\($0)" }.joined(separator: "\n")
