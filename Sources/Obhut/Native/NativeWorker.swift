@@ -105,6 +105,15 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
         }
     }
 
+    /// The reader's, when it has been reaped: what it has run. One that has run nothing is given nothing any more: whoever is
+    /// about to is told (`begin`), because its end is told to nobody else.
+    func lastRun() -> WorkerRun? {
+        lock.with {
+            if run == nil { isClosed = true }
+            return run
+        }
+    }
+
     /// The reader's, when it has been reaped.
     func close() {
         lock.with {

@@ -292,7 +292,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         readChannel(worker, reads: WorkerReader.restReads)
         readLines(worker, isError: false, reads: WorkerReader.restReads)
         readLines(worker, isError: true, reads: WorkerReader.restReads)
-        if let run = worker.lock.with({ worker.run }) {
+        if let run = worker.lastRun() {
             let text = describe(how, errno, worker, run.program)
             worker.errors.finish { line in write(line, of: worker, isError: true) }
             let said = worker.lastErrors.isEmpty ? nil : "last lines on stderr:\n" + worker.lastErrors.map { "\t\($0)" }.joined(separator: "\n")
