@@ -124,7 +124,7 @@ static inline const char *obhut_context_entry(obhut_context *context) { return c
 static inline const char *obhut_context_error(obhut_context *context) { return context->functions->error(context); }
 
 /* Whether it was asked to end (an OBHUT_MESSAGE_CANCEL has come, read or not) or has been ended: for code
- * that computes and does not receive. Costs a look at one word.
+ * that computes and does not receive. Costs a look at a word or two.
  * [threads: any] [blocks: no] Since 0.1. */
 static inline bool obhut_context_should_stop(obhut_context *context) { return context->functions->should_stop(context); }
 

@@ -80,8 +80,7 @@ static const char *entry(obhut_context *context) { return of(context)->entry; }
 static const char *error(obhut_context *context) { return of(context)->error; }
 
 static bool should_stop(obhut_context *context) {
-    /* relaxed: nothing else is read on its word. */
-    return __atomic_load_n(&of(context)->control->should_stop, __ATOMIC_RELAXED) != 0;
+    return obn_control_is_stopped(of(context)->control);
 }
 
 /* Writes what the caller's struct has room for. */

@@ -348,8 +348,8 @@ typedef struct counter {
     obhut_pid peer;
 } counter;
 
-/* Lets those that spin return. */
-int32_t counters_may_return;
+/* How many spin, and whether they may return. */
+int32_t counters_spinning, counters_may_return;
 
 static obhut_status counter_init(obhut_context *context, const void *arguments, size_t length, void **state) {
     obhut_reader reader = obhut_reader_of(arguments, length);
@@ -401,7 +401,10 @@ static int32_t counter_handle(obhut_context *context, void *state, const obhut_e
     } else if (!strcmp(event->topic, "terminate")) {
         if (obhut_context_terminate(context, obhut_context_self(context)) != OBHUT_TERMINATED) return -10;
     } else if (!strcmp(event->topic, "spin")) {
+        __atomic_add_fetch(&counters_spinning, 1, __ATOMIC_RELEASE);
         while (!__atomic_load_n(&counters_may_return, __ATOMIC_ACQUIRE)) __asm__ volatile("");
+    } else if (!strcmp(event->topic, "until stopped")) {
+        while (!obhut_context_should_stop(context)) __asm__ volatile("");
     } else if (!strcmp(event->topic, "to itself")) {
         /* The second call lets in what the first has sent. */
         if (obhut_context_send(context, obhut_context_self(context), "tell", NULL, 0)) return -11;

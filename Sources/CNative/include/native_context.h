@@ -82,6 +82,9 @@ obhut_status obn_context_read_event(obn_context *context, const void *answer, si
 static inline void obn_control_stop(obn_control *control) {
     __atomic_store_n(&control->should_stop, 1, __ATOMIC_RELAXED);
 }
+static inline bool obn_control_is_stopped(const obn_control *control) {
+    return __atomic_load_n(&control->should_stop, __ATOMIC_RELAXED) != 0;
+}
 static inline bool obn_control_refused(const obn_control *control) {
     return __atomic_load_n(&control->refused, __ATOMIC_RELAXED) != 0;
 }

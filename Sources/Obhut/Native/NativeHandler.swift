@@ -22,7 +22,8 @@ enum NativeHandler {
         return UnsafePointer(table)
     }()
 
-    /// The functions of such a context: those of every other, but for `send`.
+    /// The functions of such a context: those of every other, but for `send`, and for `should_stop`: nobody else looks at the
+    /// signals of this process while its function runs.
     nonisolated(unsafe) private static let functions: UnsafePointer<obhut_context_functions> = {  // written once, here
         let table = UnsafeMutablePointer<obhut_context_functions>.allocate(capacity: 1)
         table.initialize(to: obn_context_functions)
@@ -30,6 +31,10 @@ enum NativeHandler {
             let own = UnsafeMutableRawPointer(context!).assumingMemoryBound(to: obn_context.self)
             return own.pointee.carrier.assumingMemoryBound(to: HandlerState.self)
                 .send(Pid(raw: pid), topic, UnsafeRawBufferPointer(start: payload, count: length))
+        }
+        table.pointee.should_stop = { context in
+            let own = UnsafeMutableRawPointer(context!).assumingMemoryBound(to: obn_context.self)
+            return own.pointee.carrier.assumingMemoryBound(to: HandlerState.self).shouldStop
         }
         return UnsafePointer(table)
     }()
@@ -250,6 +255,16 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
     }
 
     // MARK: What it asks
+
+    /// Any thread may ask; the signals are the worker's.
+    fileprivate var shouldStop: Bool {
+        let process = pointee.process
+        if let worker = WorkerCore.current, worker.pointee.running.load(ordering: .relaxed) == UInt(bitPattern: process.runnable) {
+            if !process.pointee.signals.isEmpty { process.drain() }
+            if process.isDoomed || process.isCancelled { obn_control_stop(pointee.control) }
+        }
+        return obn_control_is_stopped(pointee.control)
+    }
 
     fileprivate func exchange(
         _ request: UnsafeRawBufferPointer, _ answer: UnsafeMutablePointer<UnsafeRawPointer?>, _ length: UnsafeMutablePointer<Int>

@@ -57,6 +57,9 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         }
     }
 
+    /// Whether a CANCEL has come, read or not.
+    var isCancelled: Bool { pointee.relations.deadline.at != .max }
+
     /// What H3 says of it: for how long, and in which function.
     private var overrunText: String {
         let limit = host?.limits.stepLimit ?? 0

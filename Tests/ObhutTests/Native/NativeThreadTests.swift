@@ -157,10 +157,10 @@ import Testing
     }
 
     /// H3, of native code: one that asks now and then learns that it has to end.
-    @Test func whoHoldsTheLastWorkerIsEndedAtItsStepLimit() {
+    @Test(arguments: ["until told", "until stopped"]) func whoHoldsTheLastWorkerIsEndedAtItsStepLimit(topic: String) {
         withNativeRuntime(workers: 1, { ($0.spareWorkers, $0.stepLimit) = (0, 20 * ms) }) { native in
             let pid = native.spawn(handler(native)), other = native.spawn(handler(native))
-            native.send(pid, "until told")
+            native.send(pid, topic)
             native.send(other, "get")
             #expect(native.next() == .exit(pid, "held a worker for 20ms in counter_handler", isError: true))
             #expect(native.next() == .message(other, "count", "0"))
@@ -168,12 +168,22 @@ import Testing
         }
     }
 
-    @Test func whoIsTerminatedLearnsItFromWhatItAsks() {
+    @Test(arguments: ["until told", "until stopped"]) func whoIsTerminatedLearnsItFromWhatItAsks(topic: String) {
         withNativeRuntime { native in
             let pid = native.spawn(handler(native))
-            native.send(pid, "until told")
+            native.send(pid, topic)
             #expect(native.system.terminate(pid, from: native.pid))
             #expect(native.next() == .exit(pid, "terminated", isError: true))
+            #expect(native.isQuiet)
+        }
+    }
+
+    @Test func whoIsCancelledLearnsItBeforeItHandlesIt() {
+        withNativeRuntime { native in
+            let pid = native.spawn(handler(native))
+            native.send(pid, "until stopped")
+            #expect(native.system.cancel(pid, from: native.pid, timeout: 3_600_000 * ms))
+            #expect(native.next() == .exit(pid, "null", isError: false))
             #expect(native.isQuiet)
         }
     }
@@ -183,9 +193,11 @@ import Testing
         var text = [CChar](repeating: 0, count: 1024)
         let library = try #require(obn_library_open(NativeFixtures.faulty, &text, text.count))
         let mayReturn = try #require(obn_library_data(library, "counters_may_return", &text, text.count))
+        let spinning = try #require(obn_library_data(library, "counters_spinning", &text, text.count))
         withNativeRuntime(workers: 1, { ($0.spareWorkers, $0.stepLimit) = (1, 20 * ms) }) { native in
             let pid = native.spawn(handler(native)), other = native.spawn(handler(native))
             native.send(pid, "spin")
+            #expect(eventually { spinning.load(as: Int32.self) == 1 })
             native.send(other, "get")
             #expect(native.next() == .message(other, "count", "0"))
             #expect(native.system.terminate(pid, from: native.pid))
