@@ -37,12 +37,13 @@ def test_a_library_that_is_another_is_refused() -> None:
 def test_the_wheel_holds_the_library_and_what_it_needs() -> None:
     folder = Path(obhut.get_library_path()).parent
     assert folder == Path(obhut.__file__).parent / "lib"
-    assert {each.name for each in folder.iterdir()} == {"libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2"}
+    assert {each.name for each in folder.iterdir()} == {
+        "libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2", "libffi.so.8", "obhut-worker"}
     with open("/proc/self/maps") as maps:
         loaded = {line.split()[-1] for line in maps if "/lib" in line}
     with obhut.Runtime():
         pass
-    for name in ("libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2"):
+    for name in ("libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2", "libffi.so.8"):
         with open("/proc/self/maps") as maps:
             assert any(line.rstrip().endswith(str(folder / name)) for line in maps), f"{name} is not the wheel's: {loaded}"
     assert (Path(obhut.get_include()) / "obhut.h").is_file()

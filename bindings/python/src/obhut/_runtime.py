@@ -97,7 +97,7 @@ class Runtime:
         seed: int | None = None,
         cloning: bool = True,
         allow_native: Iterable[str] = (),
-        worker: str | None = None,
+        worker: str | os.PathLike[str] | None = None,
         crash: Callable[[str], object] | None = None,
     ) -> None:
         """Makes a runtime, and loads an application if one is given.
@@ -161,7 +161,7 @@ class Runtime:
                 checked_status(c.obhut_config_set_seed(config, seed))
             checked_status(c.obhut_config_set_cloning(config, int(cloning)))
             if worker is not None:
-                checked_status(c.obhut_config_set_worker(config, worker.encode()))
+                checked_status(c.obhut_config_set_worker(config, os.fsencode(worker)))
             for pattern in allow_native:
                 checked(c.obhut_config_allow_native, config, pattern.encode())
             if crash is not None:
