@@ -43,7 +43,8 @@ def test_the_wheel_holds_the_library_and_what_it_needs() -> None:
         loaded = {line.split()[-1] for line in maps if "/lib" in line}
     with obhut.Runtime():
         pass
-    for name in ("libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2", "libffi.so.8"):
+    # A libffi has been loaded by ctypes before.
+    for name in ("libobhut.so.0", "liblua5.4.so.0", "libyaml-0.so.2"):
         with open("/proc/self/maps") as maps:
             assert any(line.rstrip().endswith(str(folder / name)) for line in maps), f"{name} is not the wheel's: {loaded}"
     assert (Path(obhut.get_include()) / "obhut.h").is_file()
