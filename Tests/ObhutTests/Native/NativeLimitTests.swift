@@ -83,7 +83,8 @@ import Testing
     }
 
     /// `pthread_exit`, on a thread of the pool: an end like any other, and the pool knows that the thread is gone.
-    @Test func aThreadThatIsEndedIsTheEndOfItsProcess() {
+    @Test(.disabled(if: obh_has_address_sanitizer(), "what the frames of such a thread held is lost, which is a leak to it"))
+    func aThreadThatIsEndedIsTheEndOfItsProcess() {
         withNativeRuntime { native in
             let ends = define(native, "ends_its_thread", "tc", .thread)
             for _ in 0..<3 { #expect(native.run(ends) == "error ends_its_thread has ended its thread without returning") }

@@ -134,7 +134,8 @@ import Testing
     }
 
     /// `pthread_exit`: whoever waits is told.
-    @Test func aThreadThatIsEndedIsAnError() throws {
+    @Test(.disabled(if: obh_has_address_sanitizer(), "what the frames of such a thread held is lost, which is a leak to it"))
+    func aThreadThatIsEndedIsAnError() throws {
         let (_, port) = try Self.runtime(
             "return require('greedy').ends_a_thread()",
             with: [("greedy", CompiledLibrary.path("greedy.c"), "ends_a_thread: \"void()\"", true)])
