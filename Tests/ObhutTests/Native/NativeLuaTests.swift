@@ -1,4 +1,5 @@
 import CNative
+import CObhut
 import Foundation
 import ObhutHeader
 import Testing
