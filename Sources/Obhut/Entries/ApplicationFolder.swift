@@ -128,10 +128,13 @@ struct ApplicationFolder: Sendable {
         return (files.sorted(), problems)
     }
 
-    /// The names of the files in a directory of the folder, for suggestions.
-    func fileNames(in directory: String) -> [String] {
-        let items = (try? list(directory)) ?? []
-        return items.filter { !$0.isFolder }.map(\.name).sorted()
+    /// What to say of a file that is missing: the one in its directory that has nearly its name, or nothing.
+    func didYouMean(_ path: String) -> String {
+        let slash = path.lastIndex(of: "/")
+        let directory = slash.map { String(path[..<$0]) } ?? ""
+        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        let files = ((try? list(directory)) ?? []).filter { !$0.isFolder }.map(\.name).sorted()
+        return Obhut.didYouMean(name, among: files)
     }
 
     private func list(_ directory: String) throws(FileProblem) -> [(name: String, isFolder: Bool)] {

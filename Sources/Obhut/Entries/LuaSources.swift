@@ -70,10 +70,7 @@ final class LuaSources {
         } catch {
             switch error {
             case .missing:
-                let slash = path.lastIndex(of: "/")
-                let directory = slash.map { String(path[..<$0]) } ?? ""
-                let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-                let near = faults.isShort ? didYouMean(name, among: folder.fileNames(in: directory)) : ""
+                let near = faults.isShort ? folder.didYouMean(path) : ""
                 return wrong("source file \(shown) does not exist\(near)")
             case .folder: return wrong("source file \(shown) is a folder: name a file in it")
             case .outside: return wrong(outside)

@@ -96,10 +96,7 @@ final class NativeLibraries {
             switch error {
             case .outside: return wrong(outside)
             case .missing:
-                let slash = path.lastIndex(of: "/")
-                let directory = slash.map { String(path[..<$0]) } ?? ""
-                let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-                let near = faults.isShort ? didYouMean(name, among: folder.fileNames(in: directory)) : ""
+                let near = faults.isShort ? folder.didYouMean(path) : ""
                 return wrong("library file \(quoted(path)) does not exist\(near)")
             case .unreadable(let why): return wrong("library file \(quoted(path)) cannot be read: \(why)")
             case .folder, .tooLarge: return wrong("library file \(quoted(path)) is no file")

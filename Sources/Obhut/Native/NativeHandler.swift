@@ -292,28 +292,18 @@ extension UnsafeMutablePointer where Pointee == HandlerState {
         if pointee.process.isOver { return obn_context_fault(pointee.context, OBHUT_TERMINATED, "the process has been ended") }
         guard let topic else { return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the topic is NULL") }
         let name = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
-        if name.isEmpty || name.count > 255 || name[0] == UInt8(ascii: "@") || !isValidUTF8(name) {
-            return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, topicFault(name) ?? "the topic is not UTF-8")
-        }
+        if let fault = NativeRequests.fault(ofTopic: name) { return refuse(fault) }
         return withNilUnlessThere(payload) { bytes in
             guard bytes.baseAddress != nil else {
                 return obn_context_fault(pointee.context, OBHUT_INVALID_ARGUMENT, "the payload is NULL and has a length")
             }
-            if bytes.count > pointee.sender.mostBytes {
-                return obn_context_fault(
-                    pointee.context, OBHUT_LIMIT, "the payload has \(bytes.count) bytes; max_message is \(pointee.sender.mostBytes)")
-            }
-            if let fault = validatePayload(bytes) {
-                return obn_context_fault(pointee.context, OBHUT_MALFORMED, "the payload is malformed: \(fault)")
-            }
+            if let fault = NativeRequests.fault(ofPayload: bytes, pointee.sender.mostBytes) { return refuse(fault) }
             return Unmanaged.passUnretained(pointee.process.pointee.system)._withUnsafeGuaranteedRef { system in
-                switch system.send(from: pointee.sender.pid, to: pid, topic: name, payload: bytes) {
-                case .sent: return OBHUT_OK
-                case .notFound:
-                    return obn_context_fault(pointee.context, OBHUT_NOT_FOUND, "process not found: \(system.text(of: pid))")
-                case .full: return obn_context_fault(pointee.context, OBHUT_LIMIT, "mailbox full: \(system.text(of: pid))")
-                }
+                let outcome = system.send(from: pointee.sender.pid, to: pid, topic: name, payload: bytes)
+                return NativeRequests.fault(of: outcome, pid, in: system).map(refuse) ?? OBHUT_OK
             }
         }
     }
+
+    private func refuse(_ fault: NativeRequests.Fault) -> Int32 { obn_context_fault(pointee.context, fault.status, fault.text) }
 }

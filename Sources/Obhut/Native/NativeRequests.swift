@@ -166,12 +166,8 @@ enum NativeRequests {
             if topic == nil { fail(&answer, OBHUT_INVALID_ARGUMENT, "the request is malformed") }
             return nil
         }
-        if let fault = topicFault(topic) {
-            fail(&answer, OBHUT_INVALID_ARGUMENT, fault)
-            return nil
-        }
-        guard isValidUTF8(topic) else {
-            fail(&answer, OBHUT_INVALID_ARGUMENT, "the topic is not UTF-8")
+        if let fault = fault(ofTopic: topic) {
+            fail(&answer, fault.status, fault.text)
             return nil
         }
         return (topic, payload)
@@ -184,31 +180,60 @@ enum NativeRequests {
             fail(&answer, OBHUT_INVALID_ARGUMENT, "the request is malformed")
             return nil
         }
-        if payload.count > mostBytes {
-            fail(&answer, OBHUT_LIMIT, "the payload has \(payload.count) bytes; max_message is \(mostBytes)")
-            return nil
-        }
-        if let fault = validatePayload(payload) {
-            fail(&answer, OBHUT_MALFORMED, "the payload is malformed: \(fault)")
+        if let fault = fault(ofPayload: payload, mostBytes) {
+            fail(&answer, fault.status, fault.text)
             return nil
         }
         return payload
     }
 
     static func notFound(_ answer: inout PayloadWriter, _ pid: Pid, in system: ProcessSystem) {
-        fail(&answer, OBHUT_NOT_FOUND, "process not found: \(system.text(of: pid))")
+        let fault = notFound(pid, in: system)
+        fail(&answer, fault.status, fault.text)
     }
 
     /// - Returns: false when it was refused, and that is the answer.
     static func sent(
         _ outcome: ProcessSystem.SendOutcome, _ pid: Pid, in system: ProcessSystem, _ answer: inout PayloadWriter
     ) -> Bool {
-        switch outcome {
-        case .sent: return true
-        case .notFound: notFound(&answer, pid, in: system)
-        case .full: fail(&answer, OBHUT_LIMIT, "mailbox full: \(system.text(of: pid))")
-        }
+        guard let fault = fault(of: outcome, pid, in: system) else { return true }
+        fail(&answer, fault.status, fault.text)
         return false
+    }
+
+    // MARK: What is wrong with a message
+
+    /// The status, and the text for people.
+    struct Fault {
+        let status: Int32
+        let text: String
+    }
+
+    @inline(__always)
+    static func fault(ofTopic topic: UnsafeRawBufferPointer) -> Fault? {
+        if let text = topicFault(topic) { return Fault(status: OBHUT_INVALID_ARGUMENT, text: text) }
+        return isValidUTF8(topic) ? nil : Fault(status: OBHUT_INVALID_ARGUMENT, text: "the topic is not UTF-8")
+    }
+
+    @inline(__always)
+    static func fault(ofPayload payload: UnsafeRawBufferPointer, _ mostBytes: Int) -> Fault? {
+        if payload.count > mostBytes {
+            return Fault(status: OBHUT_LIMIT, text: "the payload has \(payload.count) bytes; max_message is \(mostBytes)")
+        }
+        return validatePayload(payload).map { Fault(status: OBHUT_MALFORMED, text: "the payload is malformed: \($0)") }
+    }
+
+    @inline(__always)
+    static func fault(of outcome: ProcessSystem.SendOutcome, _ pid: Pid, in system: ProcessSystem) -> Fault? {
+        switch outcome {
+        case .sent: nil
+        case .notFound: notFound(pid, in: system)
+        case .full: Fault(status: OBHUT_LIMIT, text: "mailbox full: \(system.text(of: pid))")
+        }
+    }
+
+    private static func notFound(_ pid: Pid, in system: ProcessSystem) -> Fault {
+        Fault(status: OBHUT_NOT_FOUND, text: "process not found: \(system.text(of: pid))")
     }
 
     private static func send(

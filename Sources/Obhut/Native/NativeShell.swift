@@ -91,7 +91,7 @@ final class NativeShellState {
             }
             if process.isDoomed { return Int32(OBH_STEP_WAITING) }
         }
-        if !isStopRequested && process.pointee.relations.deadline.at != .max {
+        if !isStopRequested && process.isCancelled {
             isStopRequested = true
             run.requestStop()
         }

@@ -75,21 +75,18 @@ struct Runnable: ~Copyable {
     }
 
     @inline(__always)
-    func wakeWord(serial: UInt64) -> Bool {
-        // Looked at first: to one that is awake a locked instruction less.
-        guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
-        return word.compareExchange(
-            expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .queued),
-            ordering: .sequentiallyConsistent
-        ).exchanged
-    }
+    func wakeWord(serial: UInt64) -> Bool { leaveIdle(serial, .queued) }
 
     /// Claims an idle runnable for this thread, which need not be a worker: instead of a wake-up.
     @inline(__always)
-    func claimWord(serial: UInt64) -> Bool {
+    func claimWord(serial: UInt64) -> Bool { leaveIdle(serial, .running) }
+
+    @inline(__always)
+    private func leaveIdle(_ serial: UInt64, _ phase: Phase) -> Bool {
+        // Looked at first: to one that is awake a locked instruction less.
         guard word.load(ordering: .sequentiallyConsistent) == Runnable.make(serial, .idle) else { return false }
         return word.compareExchange(
-            expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, .running),
+            expected: Runnable.make(serial, .idle), desired: Runnable.make(serial, phase),
             ordering: .sequentiallyConsistent
         ).exchanged
     }
