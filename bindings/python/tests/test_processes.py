@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import functools
 import gc
+import linecache
 import sys
 import threading
 import time
@@ -653,19 +655,36 @@ def test_what_cannot_be_interrupted_is_left_with_a_warning(monkeypatch: pytest.M
 
 
 def interrupted_at(line: int, call: Callable[[], object]) -> bool:
-    """Raises KeyboardInterrupt at the n-th line of this package that a call comes to in this thread. False: it came to fewer."""
+    """Raises KeyboardInterrupt at the n-th line of this package, or of an `__exit__`, that a call comes to in this thread.
+    False: it came to fewer.
+
+    Not counted are lines where no handler of a signal runs, and what is raised would pass by a lock that is held: the end of
+    a `with`, whose next instruction that looks for signals comes after the lock, in C, is given back; and the instruction that
+    does nothing.
+    """
     left = line
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal left
-        if "/obhut/" not in frame.f_code.co_filename or frame.f_code.co_name == "__del__":
+        code = frame.f_code
+        if code.co_name != "__exit__" and ("/obhut/" not in code.co_filename or code.co_name == "__del__"):
             return None
-        if event == "line":
+        inside: set[int] = set()  # lines of `with` that were begun and not ended
+
+        def at_line(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal left
+            if event != "line" or frame.f_code.co_code[frame.f_lasti] == dis.opmap["NOP"]:
+                return at_line
+            if linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
+                inside.symmetric_difference_update({frame.f_lineno})
+                if frame.f_lineno not in inside:
+                    return at_line
             left -= 1
             if left == 0:
                 sys.settrace(None)
                 raise KeyboardInterrupt
-        return trace
+            return at_line
+
+        return at_line
 
     sys.settrace(trace)
     try:
@@ -677,7 +696,17 @@ def interrupted_at(line: int, call: Callable[[], object]) -> bool:
     return left <= 0
 
 
-def test_an_interrupt_at_any_line_of_the_end_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interrupt_at_any_line_of_the_end_leaves_nothing(monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    if late:  # the other threads see what the closing one has done only after its interrupt
+        take = obhut.Port._take
+
+        def take_late(port: obhut.Port) -> obhut.Event | None:
+            if threading.current_thread() is not threading.main_thread():
+                time.sleep(0.02)
+            return take(port)
+
+        monkeypatch.setattr(obhut.Port, "_take", take_late)
     monkeypatch.setattr(_functions, "_GRACE", 0.05)
     monkeypatch.setattr(_tasks, "_GRACE", 0.05)
     before = set(threading.enumerate())

@@ -43,8 +43,11 @@ class Port:
     def _prepare(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._handle: int | None = None
-        self._waiting: set[int] = set()  # threads that wait; guarded by _changed
-        self._changed = threading.Condition()
+        self._waiting: set[int] = set()  # threads that wait; guarded by _lock
+        # Always `with self._lock`, never `with self._changed`, though they are one lock: a condition's end of `with` is
+        # Python, where an interrupt would leave the lock taken for ever; a lock's is C.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._closing = False
 
     def _own(self, handle: int) -> None:
@@ -55,7 +58,7 @@ class Port:
 
     def close(self) -> None:
         """Ends the port, as a process ends normally. Who waits for it gets `Closed`. A second call does nothing."""
-        with self._changed:
+        with self._lock:
             if self._handle is None or self._closing:
                 return
             if self._runtime._forked:
@@ -84,7 +87,8 @@ class Port:
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None and not self._runtime._forked:
             try:
-                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+                if not self._closing:  # else an interrupt cut `close` short, at its last line
+                    warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
             finally:
                 c.obhut_port_free(self._handle)
                 self._handle = None
@@ -225,7 +229,7 @@ class Port:
         deadline = None if limit < 0 else time.monotonic() + limit / 1e9
         me = threading.get_ident()
         try:
-            with self._changed:
+            with self._lock:
                 self._using()
                 self._waiting.add(me)
             while True:
@@ -244,7 +248,7 @@ class Port:
                     limits.append(_SIGNALS)
                 waiter.poll(min(limits, default=None))
         finally:
-            with self._changed:
+            with self._lock:
                 self._waiting.discard(me)
                 self._changed.notify_all()
 
