@@ -95,6 +95,9 @@ final class HandleTable: @unchecked Sendable {  // guard notes stand on each mut
         for i in 0..<HandleTable.chunkCount { (chunks + i).initialize(to: Atomic<UInt>(0)) }
     }
 
+    // Only of one that came second (`make`), and has no chunks yet.
+    deinit { chunks.deallocate() }
+
     private func place(_ number: Int) -> UnsafeMutablePointer<Place>? {
         let raw = chunks[number / HandleTable.chunkSize].load(ordering: .acquiring)
         guard let chunk = UnsafeMutablePointer<Place>(bitPattern: raw) else { return nil }
