@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 static void wait_for(int channel, short events) {
     struct pollfd what = {.fd = channel, .events = events};
@@ -38,7 +40,24 @@ int obn_frame_write(int channel, const void *bytes, size_t length) {
     return 0;
 }
 
-int obn_frame_read(int channel, obn_frame_buffer *buffer, const void **bytes, size_t *length) {
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* recv(2), which sleeps only when `until` has passed. */
+static ssize_t receive(int channel, void *bytes, size_t size, int64_t until) {
+    for (;;) {
+        ssize_t count = recv(channel, bytes, size, until ? MSG_DONTWAIT : 0);
+        if (!until || count >= 0 || errno != EAGAIN) return count;
+        if (now() >= until) until = 0;
+        else sched_yield();
+    }
+}
+
+int obn_frame_read(int channel, obn_frame_buffer *buffer, int64_t patience, const void **bytes, size_t *length) {
+    int64_t until = patience ? now() + patience : 0;
     /* What was taken goes; what was read behind it, hardly ever anything, moves to the front. */
     if (buffer->taken) memmove(buffer->bytes, buffer->bytes + buffer->taken, buffer->length -= buffer->taken);
     buffer->taken = 0;
@@ -64,7 +83,7 @@ int obn_frame_read(int channel, obn_frame_buffer *buffer, const void **bytes, si
             buffer->bytes = larger;
             buffer->capacity = wanted;
         }
-        count = recv(channel, buffer->bytes + buffer->length, buffer->capacity - buffer->length, 0);
+        count = receive(channel, buffer->bytes + buffer->length, buffer->capacity - buffer->length, until);
         if (count == 0) return -1;
         if (count > 0) buffer->length += (size_t)count;
         else if (errno == EAGAIN) wait_for(channel, POLLIN);

@@ -11,20 +11,21 @@
 
 int obn_poll_new(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
-static int control(int poll, int operation, int descriptor, uint64_t token, int writes) {
+static int control(int poll, int operation, int descriptor, uint64_t token, int watched) {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
-    event.events = EPOLLIN | (writes ? EPOLLOUT : 0);
+    event.events = EPOLLIN | (watched & OBN_POLL_ROOM ? EPOLLOUT : 0) | (watched & OBN_POLL_EDGE ? (uint32_t)EPOLLET : 0)
+        | (watched & OBN_POLL_ONCE ? (uint32_t)EPOLLONESHOT : 0);
     event.data.u64 = token;
     return epoll_ctl(poll, operation, descriptor, &event) ? errno : 0;
 }
 
-int obn_poll_add(int poll, int descriptor, uint64_t token, int writes) {
-    return control(poll, EPOLL_CTL_ADD, descriptor, token, writes);
+int obn_poll_add(int poll, int descriptor, uint64_t token, int watched) {
+    return control(poll, EPOLL_CTL_ADD, descriptor, token, watched);
 }
 
-int obn_poll_change(int poll, int descriptor, uint64_t token, int writes) {
-    return control(poll, EPOLL_CTL_MOD, descriptor, token, writes);
+int obn_poll_change(int poll, int descriptor, uint64_t token, int watched) {
+    return control(poll, EPOLL_CTL_MOD, descriptor, token, watched);
 }
 
 /* Said, and not left to close: a child that the program has forked may hold the descriptor too. */

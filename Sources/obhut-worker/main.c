@@ -65,13 +65,27 @@ static void lost(int fault) {
     _exit(fault == EBADF || fault == ENOTSOCK ? OBN_EXIT_CHANNEL : 0);
 }
 
+/* Nanoseconds. What does not wait for anybody is answered within some microseconds; but a runtime that sleeps has to be woken first, which
+ * takes some more. */
+enum { PATIENCE = 50000 };
+
+/* Whether the answer comes when there is something, and not at once. */
+static bool waits(const void *request, size_t length) {
+    obhut_reader reader = obhut_reader_of(request, length);
+    obhut_value value;
+    int64_t operation = -1;
+    obhut_read(&reader, &value);
+    obhut_read_integer(&reader, &operation);
+    return operation == OBN_RECEIVE || operation == OBN_REQUEST;
+}
+
 static obhut_status exchange(void *carrier, const void *request, size_t length, const void **answer, size_t *answer_length) {
     int fault;
     (void)carrier;
     if (getpid() != owner) return OBHUT_FORKED;
     fault = obn_frame_write(channel, request, length);
     if (fault == EMSGSIZE) return OBHUT_LIMIT;
-    if (!fault) fault = obn_frame_read(channel, &frames, answer, answer_length);
+    if (!fault) fault = obn_frame_read(channel, &frames, waits(request, length) ? 0 : PATIENCE, answer, answer_length);
     /* An answer that is left lying would be taken for that of the next request. */
     if (fault == ENOMEM) _exit(OBN_EXIT_MEMORY);
     if (fault) lost(fault);
@@ -229,7 +243,7 @@ static void read_start(start *what) {
     obhut_value value;
     int field;
     uint32_t i;
-    int fault = obn_frame_read(channel, &frames, &bytes, &length);
+    int fault = obn_frame_read(channel, &frames, 0, &bytes, &length);
     if (fault) _exit(0);
     reader = obhut_reader_of(bytes, length);
     memset(what, 0, sizeof *what);

@@ -5,9 +5,8 @@ on a socket pair; so what it costs is told over the bare round trip of two OS pr
 same round. On a thread of the program it is told beside a bare round trip of two threads that wake each other with a futex.
 Medians of the round trips.
 
-Each of these is twice as many wake-ups as the bare round trip. Where an idle processor has to be woken, as in most virtual
-machines, that is nearly all there is to see, and differs from minute to minute by a factor of five; so T16.one has both sides on one
-processor: what is left is what the code itself costs.
+Where an idle processor has to be woken, as in most virtual machines, that is nearly all there is to see, and differs from minute
+to minute by a factor of five; so T16.one has both sides on one processor: what is left is what the code itself costs.
 """
 import os
 from collections.abc import Iterator

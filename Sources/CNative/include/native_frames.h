@@ -48,8 +48,11 @@ typedef struct obn_frame_buffer {
     size_t taken;  /* of the last frame, with its length */
 } obn_frame_buffer;
 
-/* Reads the next frame, which stays in the buffer until the next call. 0; -1: the other end is closed; or an errno. */
-int obn_frame_read(int channel, obn_frame_buffer *buffer, const void **bytes, size_t *length);
+/* Reads the next frame, which stays in the buffer until the next call. 0; -1: the other end is closed; or an errno.
+ *
+ * `patience`: for so many nanoseconds it looks again and again before it sleeps: to be woken may take longer than what it waits for.
+ * Whoever else has something to do on its processor goes before. */
+int obn_frame_read(int channel, obn_frame_buffer *buffer, int64_t patience, const void **bytes, size_t *length);
 
 void obn_frame_buffer_free(obn_frame_buffer *buffer);
 

@@ -15,9 +15,16 @@ typedef struct obn_poll_event {
 /* An epoll descriptor; -1 with errno. */
 int obn_poll_new(void);
 
-/* Begins to watch; `writes`: also for room to write. 0 or an errno. */
-int obn_poll_add(int poll, int descriptor, uint64_t token, int writes);
-int obn_poll_change(int poll, int descriptor, uint64_t token, int writes);
+/* What is watched for, beside reading and the end of the other side. */
+enum {
+    OBN_POLL_ROOM = 1, /* room to write, too */
+    OBN_POLL_EDGE = 2, /* what is new only: a second thread that waits is not woken for what the first was told */
+    OBN_POLL_ONCE = 4  /* no more after it was told, until the next change */
+};
+
+/* Begins to watch, and changes for what; a change tells anew what is there already. 0 or an errno. */
+int obn_poll_add(int poll, int descriptor, uint64_t token, int watched);
+int obn_poll_change(int poll, int descriptor, uint64_t token, int watched);
 void obn_poll_remove(int poll, int descriptor);
 
 /* Waits for `timeout` milliseconds (-1: for ever); answers how many of `events` it has filled. */

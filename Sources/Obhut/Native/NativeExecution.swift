@@ -11,7 +11,9 @@ final class NativeExecution: @unchecked Sendable {  // immutable
     let zombies = Atomic<Int>(0)
 
     /// - Parameter worker: the path of the worker program; nil: it is looked for beside the library.
-    init(worker: String?) { workers = NativeWorkers(program: worker) }
+    init(worker: String?, scheduler: Scheduler) {
+        workers = NativeWorkers(program: worker, began: { [unowned scheduler] in scheduler.setIdlePoll($0) })
+    }
 
     /// Every process has ended; waits until no child is left, and no thread but zombies.
     func close() {

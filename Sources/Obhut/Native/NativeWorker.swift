@@ -3,7 +3,7 @@ import Glibc
 
 /// One child OS process, `obhut-worker`: spare, or with the run that it has, once.
 ///
-/// The descriptors belong to the reader's thread (`WorkerReader`), which opens nothing and closes all; whoever else writes to the
+/// The descriptors belong to the reader (`WorkerReader`), which opens nothing and closes all; whoever else writes to the
 /// channel, or kills, does so under `lock`, and not after `isClosed`.
 final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mutable field
     let number: UInt64
@@ -16,8 +16,8 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     private(set) var isClosed = false  // guarded by lock
     /// It has asked, and the answer is not written yet.
     private var isAsking = false  // guarded by lock
-    /// Told, with `lock` held, when there is something pending.
-    private let becamePending: (NativeWorker) -> Void
+    /// Called with `lock` held: its channel is to be watched for room, or no more; what there is to tell of it is told anew.
+    private let watch: (NativeWorker, _ forRoom: Bool) -> Void
 
     // MARK: The reader's own
     var input: [UInt8] = []
@@ -33,10 +33,10 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
     /// It has said how its function ended.
     var hasEnded = false
 
-    init(_ number: UInt64, _ process: obn_worker, becamePending: @escaping (NativeWorker) -> Void) {
+    init(_ number: UInt64, _ process: obn_worker, watch: @escaping (NativeWorker, _ forRoom: Bool) -> Void) {
         self.number = number
         self.process = process
-        self.becamePending = becamePending
+        self.watch = watch
     }
 
     var descriptors: (channel: Int32, end: Int32, output: Int32, errors: Int32) {
@@ -73,22 +73,24 @@ final class NativeWorker: @unchecked Sendable {  // guard notes stand on each mu
         guard now >= 0, now < frame.count + 4 else { return }
         pending = Array(frame)
         sent = Int(now)
-        becamePending(self)
+        watch(self, true)
     }
 
+    /// The reader has not read all that is there.
+    func watchAgain() { lock.with { if !isClosed { watch(self, !pending.isEmpty) } } }
+
     /// There is room in the socket.
-    /// - Parameter finished: all has gone; told with `lock` held, so that it is not mixed up with the next `becamePending`.
-    func writePending(_ finished: () -> Void) {
+    func writePending() {
         lock.with {
             if isClosed { return }
-            if pending.isEmpty { return finished() }
+            if pending.isEmpty { return watch(self, false) }
             let now = pending.withUnsafeBytes { obn_frame_send(process.channel, $0.baseAddress, $0.count, sent) }
             if now >= 0 && now < pending.count + 4 {
                 sent = Int(now)
                 return
             }
             pending = []
-            finished()
+            watch(self, false)
         }
     }
 

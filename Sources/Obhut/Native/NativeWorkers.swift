@@ -15,6 +15,7 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
     private static let pause: Int64 = 2_000_000
 
     private let program: String?
+    private let began: (IdlePoll) -> Void
     private let lock = Lock()
     private let changed = Condition()
     private var spares: [NativeWorker] = []  // guarded by lock
@@ -28,7 +29,12 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
     private var isClosed = false  // guarded by lock
     private var lastNumber: UInt64 = 0  // the launcher's own
 
-    init(program: String?) { self.program = program }
+    /// - Parameter program: the path of the worker program; nil: it is looked for beside the library.
+    /// - Parameter began: called once at most, with what idle workers may wait for from then on.
+    init(program: String?, began: @escaping (IdlePoll) -> Void) {
+        self.program = program
+        self.began = began
+    }
 
     // MARK: Taking one
 
@@ -61,7 +67,9 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
         if launcher != nil { return nil }
         if reader == nil {
             switch WorkerReader.start(spareEnded: { [unowned self] in self.lost($0) }) {
-            case .success(let started): reader = started
+            case .success(let started):
+                reader = started
+                began(started.poll)
             case .failure(let fault): return fault.text
             }
         }
@@ -150,7 +158,7 @@ final class NativeWorkers: @unchecked Sendable {  // guard notes stand on each m
                 NativeFault("no OS process can be started for it: \(what == "the worker" ? path : what): \(String(cString: strerror(status)))"))
         }
         lastNumber += 1
-        let worker = NativeWorker(lastNumber, process, becamePending: { [unowned reader] in reader.watchForRoom($0) })
+        let worker = NativeWorker(lastNumber, process, watch: { [unowned reader] in reader.watchChannel($0, forRoom: $1) })
         guard reader.add(worker) else { return .failure(NativeFault("no OS process can be started for it: the system watches no more descriptors")) }
         return .success(worker)
     }

@@ -2,7 +2,8 @@ import CNative
 import CObhut
 import Glibc
 
-/// The thread `obhut-native`: hears what the children of a runtime ask, write and how they end.
+/// Hears what the children of a runtime ask, write and how they end: on the thread `obhut-native`, or on an idle worker (`WorkerPoll`), one at
+/// a time.
 ///
 /// The law here. A child has ended when its pidfd says so, and by nothing else; but what it had still sent is read before that is told: a
 /// function that returned and a process that then died has returned. An end of the channel alone (the function has closed it) gives
@@ -21,6 +22,8 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     /// How long `close` waits for children that were killed: one in the middle of a call of the system that cannot be interrupted dies later.
     private static let closingTime: Int64 = 5_000_000_000
     private static let lastLines = 10
+    /// One read hardly ever leaves anything.
+    private static let watched = Int32(OBN_POLL_EDGE)
     /// How often the rest of what an ended child has written is read: more than the largest pipe, and socket, have room for.
     private static let restReads = 256
     /// OBN_MOST_BYTES, which Swift reads as another number.
@@ -28,44 +31,41 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
     /// Bytes of a payload that a frame has room for.
     static let mostPayload = mostBytes - 2 * Int(OBN_FRAME_ROOM)
 
-    private let poll: Int32
-    private let bell: Int32
+    /// What one of the runtime's idle workers waits for, too.
+    let poll: WorkerPoll
     private let lock = Lock()
     private var workers: [UInt64: NativeWorker] = [:]  // guarded by lock
     private var isClosing = false  // guarded by lock
     private let spareEnded: (NativeWorker) -> Void
     private var thread: pthread_t?  // start and close only
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)  // the thread's own
-    /// For lines, which are read while a frame still lies in `buffer`. The thread's own.
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)  // the handler's own
+    /// For lines, which are read while a frame still lies in `buffer`. The handler's own.
     private let lineBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
-    /// Children without a channel, the thread's own.
+    /// Children without a channel, the handler's own.
     private var lost: [NativeWorker] = []
+    /// When the first of them is killed; the thread's own.
+    private var nextKill = Int64.max
 
-    private init(poll: Int32, bell: Int32, spareEnded: @escaping (NativeWorker) -> Void) {
+    private init(_ poll: WorkerPoll, spareEnded: @escaping (NativeWorker) -> Void) {
         self.poll = poll
-        self.bell = bell
         self.spareEnded = spareEnded
+        poll.handler = { [unowned self] in handle($0) }
     }
 
     deinit {
         buffer.deallocate()
         lineBuffer.deallocate()
-        Glibc.close(poll)
-        Glibc.close(bell)
     }
 
     static func start(spareEnded: @escaping (NativeWorker) -> Void) -> Result<WorkerReader, NativeFault> {
-        let poll = obn_poll_new()
-        if poll < 0 { return .failure(NativeFault("no descriptor is left for native processes")) }
-        let bell = obh_eventfd()
-        if bell < 0 {
-            Glibc.close(poll)
-            return .failure(NativeFault("no descriptor is left for native processes"))
-        }
-        let reader = WorkerReader(poll: poll, bell: bell, spareEnded: spareEnded)
-        _ = obn_poll_add(poll, bell, 0, 0)
+        guard let poll = WorkerPoll.open() else { return .failure(NativeFault("no descriptor is left for native processes")) }
+        let reader = WorkerReader(poll, spareEnded: spareEnded)
         reader.thread = startThread(named: "obhut-native") { [unowned reader] in reader.main() }
-        return reader.thread == nil ? .failure(NativeFault("the system gives no thread for native processes")) : .success(reader)
+        guard reader.thread != nil else {
+            poll.close()
+            return .failure(NativeFault("the system gives no thread for native processes"))
+        }
+        return .success(reader)
     }
 
     var count: Int { lock.with { workers.count } }
@@ -80,9 +80,10 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
             (descriptors.channel, .channel), (descriptors.output, .output), (descriptors.errors, .errors), (descriptors.end, .end),
         ]
         // Its end last: from then on the reader may close them all.
-        for (descriptor, source) in places where obn_poll_add(poll, descriptor, first | source.rawValue, 0) != 0 {
+        for (descriptor, source) in places
+        where poll.add(descriptor, token: first | source.rawValue, watching: WorkerReader.watched) != 0 {
             worker.kill()
-            for (added, _) in places { obn_poll_remove(poll, added) }
+            for (added, _) in places { poll.remove(added) }
             lock.with { _ = workers.removeValue(forKey: worker.number) }
             var tries = 0
             while worker.reap() == nil && tries < 1000 {
@@ -95,9 +96,11 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         return true
     }
 
-    /// With the worker's lock held.
-    func watchForRoom(_ worker: NativeWorker) {
-        _ = obn_poll_change(poll, worker.descriptors.channel, worker.number << 2, 1)
+    /// With the worker's lock held: from now on its channel is watched for room, or no more. What there is to tell of it is told anew.
+    func watchChannel(_ worker: NativeWorker, forRoom: Bool) {
+        poll.change(
+            worker.descriptors.channel, token: worker.number << 2 | Source.channel.rawValue,
+            watching: WorkerReader.watched | (forRoom ? Int32(OBN_POLL_ROOM) : 0))
     }
 
     /// Kills all, and ends when they are gone.
@@ -107,16 +110,15 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
             return Array(workers.values)
         }
         for worker in all { worker.kill() }
-        var one: UInt64 = 1
-        _ = Glibc.write(bell, &one, 8)
+        poll.interruptThread()
         if let thread { pthread_join(thread, nil) }
         thread = nil
+        poll.close()
     }
 
     // MARK: The thread
 
     private func main() {
-        var events = [obn_poll_event](repeating: obn_poll_event(), count: 32)
         var deadline = Int64.max
         while true {
             let (isClosing, isEmpty) = lock.with { (self.isClosing, workers.isEmpty) }
@@ -125,33 +127,38 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
                 if deadline == .max { deadline = now + WorkerReader.closingTime }
                 if isEmpty || now >= deadline { break }
             }
-            let next = min(deadline, lost.map(\.killAt).min() ?? .max)
+            let next = min(deadline, nextKill)
             let timeout = next == .max ? -1 : Int32(clamping: max(0, (next - now + 999_999) / 1_000_000))
-            let count = obn_poll_wait(poll, &events, Int32(events.count), timeout)
-            for event in events.prefix(Int(count)) { handle(event) }
-            if !lost.isEmpty { killLost() }
+            poll.waitAsThread(timeout: timeout) {
+                if !lost.isEmpty { killLost() }
+                nextKill = lost.map(\.killAt).min() ?? .max
+            }
         }
         // What could not be waited for dies with the thread that has started it; its descriptors are given back.
         for worker in lock.with({ Array(workers.values) }) { forget(worker) }
     }
 
     private func handle(_ event: obn_poll_event) {
-        guard event.token != 0 else {
-            var value: UInt64 = 0
-            _ = Glibc.read(bell, &value, 8)
-            return
-        }
         // What was closed by an earlier event of the same look is not found.
         guard let worker = lock.with({ workers[event.token >> 2] }), let source = Source(rawValue: event.token & 3) else { return }
         switch source {
         case .channel:
             if event.what & UInt32(OBN_POLL_WRITE) != 0 {
-                worker.writePending { _ = obn_poll_change(poll, worker.descriptors.channel, event.token, 0) }
+                worker.writePending()
             }
-            if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 { readChannel(worker) }
-        case .output: readLines(worker, isError: false)
-        case .errors: readLines(worker, isError: true)
-        case .end: finish(worker)
+            if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 {
+                let isRead = readChannel(worker)
+                // The rest, or the end behind it, is told after what the others have to say.
+                if worker.hasChannel && (!isRead || event.what & UInt32(OBN_POLL_GONE) != 0) { worker.watchAgain() }
+            }
+        case .output, .errors:
+            let isRead = readLines(worker, isError: source == .errors)
+            if !isRead || event.what & UInt32(OBN_POLL_GONE) != 0 {
+                let descriptor = source == .errors ? worker.descriptors.errors : worker.descriptors.output
+                poll.change(descriptor, token: event.token, watching: WorkerReader.watched)
+            }
+        case .end:
+            if !finish(worker) { poll.change(worker.descriptors.end, token: event.token, watching: WorkerReader.watched) }
         }
     }
 
@@ -166,14 +173,20 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: Requests
 
-    private func readChannel(_ worker: NativeWorker, reads: Int = 1) {
+    /// - Returns: whether nothing is left that was there when it was called.
+    @discardableResult
+    private func readChannel(_ worker: NativeWorker, reads: Int = 1) -> Bool {
         for _ in 0..<reads where worker.hasChannel {
             let count = obn_read_some(worker.descriptors.channel, buffer.baseAddress, buffer.count)
-            if count == -Int64(EAGAIN) { return }
-            guard count > 0 else { return loseChannel(worker) }
+            if count == -Int64(EAGAIN) { return true }
+            guard count > 0 else {
+                loseChannel(worker)
+                return true
+            }
             if !worker.hasEnded { take(UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)]), of: worker) }
-            if count < buffer.count { return }
+            if count < buffer.count { return true }
         }
+        return false
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, of worker: NativeWorker) {
@@ -247,27 +260,33 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     private func loseChannel(_ worker: NativeWorker) {
         worker.hasChannel = false
-        obn_poll_remove(poll, worker.descriptors.channel)
+        poll.remove(worker.descriptors.channel)
         if worker.hasEnded { return }
         worker.killAt = Clock.read(CLOCK_MONOTONIC) + WorkerReader.lostTime
         lost.append(worker)
+        // It is the thread that has to wait no longer than until then.
+        poll.interruptThread()
     }
 
     // MARK: Lines
 
-    private func readLines(_ worker: NativeWorker, isError: Bool, reads: Int = 1) {
+    /// - Returns: whether nothing is left that was there when it was called.
+    @discardableResult
+    private func readLines(_ worker: NativeWorker, isError: Bool, reads: Int = 1) -> Bool {
         let descriptor = isError ? worker.descriptors.errors : worker.descriptors.output
         for _ in 0..<reads {
             let count = obn_read_some(descriptor, lineBuffer.baseAddress, lineBuffer.count)
-            if count == 0 { obn_poll_remove(poll, descriptor) }
-            guard count > 0 else { return }
+            if count == 0 { poll.remove(descriptor) }
+            guard count > 0 else { return true }
             let bytes = UnsafeRawBufferPointer(rebasing: lineBuffer[..<Int(count)])
             if isError {
                 worker.errors.add(bytes) { write($0, of: worker, isError: true) }
             } else {
                 worker.output.add(bytes) { write($0, of: worker, isError: false) }
             }
+            if count < lineBuffer.count { return true }
         }
+        return false
     }
 
     /// What goes to stdout is printed, as Lua's `print`; what goes to stderr is logged.
@@ -287,8 +306,9 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
 
     // MARK: The end of a child
 
-    private func finish(_ worker: NativeWorker) {
-        guard let (how, errno) = worker.reap() else { return }
+    /// - Returns: false: it has not ended.
+    private func finish(_ worker: NativeWorker) -> Bool {
+        guard let (how, errno) = worker.reap() else { return false }
         readChannel(worker, reads: WorkerReader.restReads)
         readLines(worker, isError: false, reads: WorkerReader.restReads)
         readLines(worker, isError: true, reads: WorkerReader.restReads)
@@ -301,16 +321,21 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
             spareEnded(worker)
         }
         forget(worker)
+        return true
     }
 
     private func forget(_ worker: NativeWorker) {
         let descriptors = worker.descriptors
         for descriptor in [descriptors.channel, descriptors.end, descriptors.output, descriptors.errors] {
-            obn_poll_remove(poll, descriptor)
+            poll.remove(descriptor)
         }
         lost.removeAll { $0 === worker }
-        lock.with { _ = workers.removeValue(forKey: worker.number) }
+        let isClosing = lock.with { () -> Bool in
+            workers.removeValue(forKey: worker.number)
+            return self.isClosing
+        }
         worker.close()
+        if isClosing { poll.interruptThread() }
     }
 
     /// Why a process ended whose function has not returned: with signal, symbol and OS pid.

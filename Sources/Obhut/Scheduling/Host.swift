@@ -24,7 +24,8 @@ struct HostLimits: Sendable {
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
 /// enqueues first pushes, then looks at `sleepers`. Both in sequential consistency, so
 /// that one of the two sees the other. A spare worker that was woken and may not run any
-/// more passes the wake-up on.
+/// more passes the wake-up on. One sleeper of all hosts may do so in an `IdlePoll`: of a host's own it
+/// is woken last.
 final class Host: @unchecked Sendable {  // guard notes stand on each field
     enum State: Int { case created, started, stopping, stopped }
 
@@ -54,6 +55,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     /// Workers asleep. Written under `lock`, read without it by `enqueue`.
     private let sleepers = Atomic<Int>(0)
     private var tickets = 0  // guarded by lock: wake-ups given and not yet taken
+    private var resting = 0  // guarded by lock: those of them that wait for `wakeUp`
+    private var polling: IdlePoll?  // guarded by lock: what one of them waits in
     /// Workers that neither sleep nor, as spare ones, wait to be needed. Written under
     /// `lock`, read without it by the watch.
     private let awake = Atomic<Int>(0)
@@ -133,6 +136,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         lock.with {
             stateWord.store(State.stopped.rawValue, ordering: .sequentiallyConsistent)
             wakeUp.broadcast()
+            polling?.interrupt()
             wakeSpare.broadcast()
         }
         // From here on no worker is added, and the watch does not look at them any more.
@@ -245,14 +249,30 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Signals after the lock was given back: who is woken takes it at once.
     private func wakeSleeperSlowly() {
-        if lock.with({ giveTicketLocked() }) { wakeUp.signal() }
+        switch lock.with({ giveTicketLocked() }) {
+        case nil: break
+        case .resting: wakeUp.signal()
+        case .polling(let poll): poll.interrupt()
+        }
     }
 
-    /// - Returns: whether a sleeper is to be signalled for it.
-    private func giveTicketLocked() -> Bool {
-        guard tickets < sleepers.load(ordering: .relaxed) else { return false }
+    private enum Sleeper {
+        case resting
+        case polling(IdlePoll)
+    }
+
+    /// - Returns: who is to be woken for it; nil: nobody.
+    private func giveTicketLocked() -> Sleeper? {
+        guard tickets < sleepers.load(ordering: .relaxed) else { return nil }
         tickets += 1
-        return true
+        if tickets > resting, let polling { return .polling(polling) }
+        return .resting
+    }
+
+    /// One of them, whoever it is, comes by for what was pushed.
+    private func wakeAnyLocked() {
+        wakeUp.signal()
+        polling?.interrupt()
     }
 
     // MARK: Choose
@@ -354,7 +374,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             while state != .stopped {
                 if index >= limits.workers && !spareMayRun(index) {
                     // It may have been signalled in the place of one that may.
-                    if tickets > 0 { wakeUp.signal() }
+                    if tickets > 0 { wakeAnyLocked() }
                     return true
                 }
                 // A ticket is taken with the work it was given for: one left behind would
@@ -365,12 +385,29 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
                     return true
                 }
                 if hasWork() { return true }
+                if index < limits.workers, let poll = scheduler.idlePoll, poll.tryTake() {
+                    waitLocked(in: poll)
+                    // What has come is in the queues; so is what a ticket was given for.
+                    if tickets > 0 { tickets -= 1 }
+                    return state != .stopped
+                }
+                resting += 1
                 wakeUp.wait(lock)
+                resting -= 1
             }
             return false
         }
         scheduler.workersAwake()
         return running
+    }
+
+    private func waitLocked(in poll: IdlePoll) {
+        polling = poll
+        lock.unlock()
+        poll.wait()
+        lock.lock()
+        polling = nil
+        poll.giveBack()
     }
 
     /// Whether any queue of this host has an entry.
@@ -417,7 +454,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         Blocks.handIn(worker.core)
         return lock.with {
             // The work for which it was woken, or that it had begun to gather, is for others.
-            if hasWork() && giveTicketLocked() { wakeUp.signal() }
+            if hasWork() && giveTicketLocked() != nil { wakeAnyLocked() }
             awake.subtract(1, ordering: .sequentiallyConsistent)
             defer { awake.add(1, ordering: .sequentiallyConsistent) }
             while state != .stopped {

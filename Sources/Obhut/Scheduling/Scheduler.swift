@@ -22,6 +22,9 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
     /// was put back; `isAgain`: they stay away all the same. On the watch's thread. Set before the start.
     var ticksWereLost: ((_ isAgain: Bool) -> Void)? = nil
 
+    /// An unmanaged `IdlePoll`, or 0; written once.
+    private let idlePollWord = Atomic<UInt>(0)
+
     private let lock = Lock()
     private var random: RandomSource  // guarded by lock
     private(set) var hosts: [Host] = []  // guarded by lock
@@ -40,11 +43,30 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
     }
 
     // Whoever has signals has the scheduler too, so all of them are free by now.
-    deinit { BlockDepot.shared.trimIfWorthwhile() }
+    deinit {
+        BlockDepot.shared.trimIfWorthwhile()
+        if let raw = UnsafeRawPointer(bitPattern: idlePollWord.load(ordering: .relaxed)) {
+            Unmanaged<IdlePoll>.fromOpaque(raw).release()
+        }
+    }
 
     var preemptionSignal: Int32 {
         if case .signal(let number) = preemption { return number }
         return 0
+    }
+
+    /// What one of the idle workers waits for; nil: nothing.
+    var idlePoll: IdlePoll? {
+        // acquiring: whoever sees it sees what it consists of.
+        UnsafeRawPointer(bitPattern: idlePollWord.load(ordering: .acquiring)).map {
+            Unmanaged<IdlePoll>.fromOpaque($0).takeUnretainedValue()
+        }
+    }
+
+    /// Once at most; from now on until all workers have ended, whose next sleep it is.
+    func setIdlePoll(_ poll: IdlePoll) {
+        let before = idlePollWord.exchange(UInt(bitPattern: Unmanaged.passRetained(poll).toOpaque()), ordering: .acquiringAndReleasing)
+        precondition(before == 0)
     }
 
     func nextSeed() -> UInt64 { lock.with { random.next() } }

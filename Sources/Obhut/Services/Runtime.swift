@@ -108,7 +108,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         output = OutputQueue(sink: configuration.output, threaded: !configuration.simulated)
         crashes = CrashReports(configuration.crashes, system: system, threaded: !configuration.simulated)
         system.crashMessages = configuration.crashes.messages
-        native = NativeExecution(worker: configuration.worker)
+        native = NativeExecution(worker: configuration.worker, scheduler: scheduler)
         system.native = native
         log = Log(
             sink: configuration.log, threaded: !configuration.simulated, clock: scheduler.clock,

@@ -296,7 +296,8 @@ func eventually(within limit: Int64 = 20 * oneSecond, _ holds: () -> Bool) -> Bo
 /// Counts from any thread.
 final class Counter: Sendable {
     private let value = Atomic<Int>(0)
-    func increment() { _ = value.add(1, ordering: .sequentiallyConsistent) }
+    func increment() { add(1) }
+    func add(_ count: Int) { value.add(count, ordering: .sequentiallyConsistent) }
     var count: Int { value.load(ordering: .sequentiallyConsistent) }
     /// As the `user` of a callback; this object has to live longer.
     var user: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }

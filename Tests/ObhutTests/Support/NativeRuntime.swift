@@ -62,7 +62,7 @@ final class NativeRuntime: @unchecked Sendable {  // guard notes stand on each m
 
     init(workers: Int = 2, worker: String? = nil, _ change: (inout HostLimits) -> Void = { _ in }) {
         runtime = RealRuntime(workers: workers, change)
-        execution = NativeExecution(worker: worker)
+        execution = NativeExecution(worker: worker, scheduler: runtime.system.scheduler)
         let system = runtime.system
         (port, pid) = Obhut.Port.open(in: system)!
         system.native = execution
