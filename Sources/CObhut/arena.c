@@ -36,7 +36,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024 };
+enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, SMALL_HEAP = 32 * 1024 };
 
 /* What malloc keeps beside each of its blocks, which are so much less than a multiple of 16. */
 enum { MALLOC_OVERHEAD = 8 };
@@ -157,15 +157,20 @@ static inline int in_image(const obh_arena *arena, const void *block) {
 /* A block of a class whose free list is empty. */
 static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
     size_t wanted = class_size(class);
-    if ((size_t)(arena->bump_end - arena->bump) < wanted) {
-        /* A program that freed many blocks of another size should not have to grow for it. */
-        uint64_t larger = arena->free_classes >> class << class;
-        if (larger && arena->held - arena->used > arena->used / 8) {
-            size_t from = (size_t)__builtin_ctzll(larger) + 1;
-            char *block = take_free(arena, from);
-            scatter(arena, block + wanted, block + class_size(from));
-            return block;
-        }
+    int is_short = (size_t)(arena->bump_end - arena->bump) < wanted;
+    /* A small heap fills its holes before it grows: there may be a million of it, and what a template leaves free is in all its
+     * copies. But what those might share has to lie behind all else. */
+    int fills = arena->sealed == OBH_LOADING ? wanted < OBH_LEAST_SHARED : arena->used < SMALL_HEAP;
+    /* A program that freed many blocks of another size should not have to grow for it. */
+    int wastes = is_short && arena->held - arena->used > arena->used / 8;
+    uint64_t larger = arena->free_classes >> class << class;
+    if (larger && (fills || wastes)) {
+        size_t from = (size_t)__builtin_ctzll(larger) + 1;
+        char *block = take_free(arena, from);
+        scatter(arena, block + wanted, block + class_size(from));
+        return block;
+    }
+    if (is_short) {
         if (arena->sealed) return NULL;
         size_t size = FIRST_CHUNK;
         while (size < LARGEST_CHUNK && size < arena->held / 32) size *= 2;

@@ -300,7 +300,10 @@ static int alike(obh_vm *original, obh_vm *copy, const obh_vm_options *options) 
 
 /* ---- Sharing what is never written -------------------------------------------------------------- */
 
-void obh_template_loading(obh_template *source, const char *from) { source->loaded.from = from; }
+void obh_template_loading(obh_template *source, obh_vm *vm, int begins) {
+    source->loaded.from = begins ? vm->arena.bump : NULL;
+    vm->arena.sealed = begins ? OBH_LOADING : OBH_SEALED;
+}
 
 void obh_template_note(obh_template *source, const void *block, size_t size) {
     struct loaded *loaded = &source->loaded;

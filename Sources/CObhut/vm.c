@@ -124,17 +124,11 @@ static int set_up(lua_State *L) {
     obh_make_globals(L);
     if (options->complete_tables) obh_complete_all(L);
     lua_pushcfunction(L, main_body);
-    if (vm->source) obh_template_loading(vm->source, vm->arena.bump);
+    if (vm->source) obh_template_loading(vm->source, vm, 1);
     int failure = obh_lua_loadcode(L, options->code, options->code_size, options->code_name);
-    if (vm->source) obh_template_loading(vm->source, NULL);
+    if (vm->source) obh_template_loading(vm->source, vm, 0);
     return failure ? lua_error(L) : 2;
 }
-
-/* Lua's smallest stack, of 40 values, is a little too small for a function of some ten variables that calls one of C, which
- * has to find 20 free. The next size is 80, which the collector takes back to twice what is in use; and as it cannot do so in
- * place, both moves leave a hole in the heap of every worker. So the stack begins with 52: it is made large, and the first
- * collection finds 26 in use. */
-enum { GROWN_STACK = 41, SPARED_STACK = 25 };
 
 /* How far a heap grows, in percent of what was alive, before it is collected again; and how much is done in one step of a
  * cycle. A process that is asked now and then has to be small more than it has to be quick, and there may be a million of it:
@@ -159,6 +153,26 @@ void obh_vm_warm_up(obh_vm *vm) {
     if (step / 4 != COLD_STEP / 4) lua_gc(L, LUA_GCSETSTEPMUL, step);
 }
 
+/* Lua's smallest stack, of 40 values, is a little too small for a function of some ten variables that calls one of C, which
+ * has to find 20 free. The next size is 80, which the collector takes back to twice what is in use; and as it cannot do so in
+ * place, both moves leave a hole in the heap of every worker. So the stack begins with 52: it is made large, and a
+ * collection finds 26 in use. Both holes are filled by what the state is made of then.
+ *
+ * Made large inside of a call: what a frame was once granted counts as in use as long as it lasts. */
+enum { GROWN_STACK = 41, SPARED_STACK = 24 };
+
+static int grow_stack(lua_State *L) {
+    lua_checkstack(L, GROWN_STACK);
+    return 0;
+}
+
+static int size_stack(lua_State *L) {
+    lua_pushcfunction(L, grow_stack);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK || !lua_checkstack(L, SPARED_STACK)) return -1;
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
 int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
     vm->count_interval = options->count_interval;
     vm->sorted_pairs = (uint8_t)(options->sorted_pairs != 0);
@@ -170,14 +184,13 @@ int obh_vm_set_up(obh_vm *vm, const obh_vm_options *options) {
     lua_gc(L, LUA_GCSTOP);
     /* New coroutines inherit the hook. */
     if (vm->count_interval) lua_sethook(L, hook, LUA_MASKCOUNT, vm->count_interval);
-    lua_checkstack(L, GROWN_STACK);
+    if (size_stack(L)) return -1;
     lua_pushcfunction(L, set_up);
     lua_pushlightuserdata(L, (void *)options);
     if (lua_pcall(L, 1, 2, 0) != LUA_OK) return -1;
     vm->arena.refused = 0;
     lua_gc(L, LUA_GCRESTART);
     lua_gc(L, LUA_GCINC, COLD_PAUSE, COLD_STEP, 0);
-    lua_checkstack(L, SPARED_STACK - 3);
     lua_gc(L, LUA_GCCOLLECT); /* what it leaves is the size from which the pause counts */
     vm->arena.warm_at = vm->arena.turnover + COLD_BYTES; /* what the loading took, however much code it is, does not count */
     return 0;

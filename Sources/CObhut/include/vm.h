@@ -111,6 +111,9 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 enum { OBH_SMALL_CLASSES = 56 /* of blocks up to 2 KB */ };
 
+/* A template is being made; its code is being loaded, of which copies may share blocks. */
+enum { OBH_SEALED = 1, OBH_LOADING };
+
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
     void *free_lists[OBH_SMALL_CLASSES + 1]; /* by class; [0] unused */
@@ -118,7 +121,7 @@ typedef struct obh_arena {
     char *bump, *bump_end;                   /* what is left of the newest chunk */
     void *chunks;                            /* all chunks, but the first one of a clone */
     size_t image;                            /* so many bytes from here on hold blocks that are no chunk's and not malloc's */
-    uint8_t sealed;                          /* a template is being made: nothing from malloc */
+    uint8_t sealed;                          /* OBH_SEALED, OBH_LOADING: a template is being made, nothing from malloc */
     void *large;                             /* all blocks over 2 KB, doubly linked */
     size_t used;                             /* bytes that Lua holds */
     size_t held;                             /* bytes taken from malloc */

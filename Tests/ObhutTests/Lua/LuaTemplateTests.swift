@@ -179,6 +179,26 @@ import Testing
         }
     }
 
+    /// Whatever the template was made of and then freed would be missing in a million copies. A program that makes Lua's table of
+    /// strings grow does have a hole, where that was.
+    @Test func copiesHaveNoHoles_D1() {
+        let words = (1...8).map { "word\($0)" }
+        let text = "local t = {\(words.map { "\($0) = '\($0)'" }.joined(separator: ", "))} return {main = function() return t end}"
+        let code = unit(Array(text.utf8))
+        var options = obh_vm_options()
+        options.code = UnsafeRawPointer(code.code)
+        options.code_size = code.codeSize
+        options.code_name = code.chunkName
+        let template = obh_template_create(&options)
+        #expect(template != nil)
+        defer { obh_template_free(template) }
+        let copy = obh_vm_create(&options, template)!
+        let arena = copy.pointee.arena
+        let unused = arena.held - arena.used - (arena.bump_end - arena.bump) - MemoryLayout<obh_vm>.size
+        #expect(unused < arena.used / 6, "\(unused) of \(arena.used)")
+        obh_vm_destroy(copy)
+    }
+
     /// A copy that drops its code and has it collected takes nothing from the others.
     @Test func collectedCodeIsStillTheOthers_D1() {
         let many = (1...100).map { "x = x + \($0)" }.joined(separator: " ")

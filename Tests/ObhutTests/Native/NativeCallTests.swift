@@ -191,9 +191,9 @@ import Testing
 
     @Test func nothingIsCalledWithWrongArguments() throws {
         let before = try Self.call("call_count", "i32()")
-        _ = try Self.call("nothing", "void(i8)", .int(1000))
+        _ = try Self.call("count_call", "void(i8)", .int(1000))
         #expect(try Self.call("call_count", "i32()") == before)
-        _ = try Self.call("nothing", "void()")
+        _ = try Self.call("count_call", "void()")
         #expect(try Self.call("call_count", "i32()") != before)
     }
 
