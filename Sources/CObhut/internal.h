@@ -77,7 +77,7 @@ void obh_template_recycle(obh_template *source, obh_vm *vm);
 enum { OBH_LEAST_SHARED = 64 };
 /* While a template is made its VM has it for its source, and says which blocks are made and freed, and when its code begins to be
  * loaded and has been. Only blocks that are cut meanwhile are shared. */
-void obh_template_loading(obh_template *source, obh_vm *vm, int begins);
+void obh_template_loading(obh_vm *vm, int begins);
 void obh_template_note(obh_template *source, const void *block, size_t size);
 /* Whether a block is the template's own; one of the VM that it is made of is forgotten. */
 int obh_template_shares(obh_template *source, const void *block);

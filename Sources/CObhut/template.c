@@ -300,8 +300,8 @@ static int alike(obh_vm *original, obh_vm *copy, const obh_vm_options *options) 
 
 /* ---- Sharing what is never written -------------------------------------------------------------- */
 
-void obh_template_loading(obh_template *source, obh_vm *vm, int begins) {
-    source->loaded.from = begins ? vm->arena.bump : NULL;
+void obh_template_loading(obh_vm *vm, int begins) {
+    vm->source->loaded.from = begins ? vm->arena.bump : NULL;
     vm->arena.sealed = begins ? OBH_LOADING : OBH_SEALED;
 }
 
@@ -429,7 +429,7 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     obh_vm *original = (obh_vm *)memory;
     *more = *elsewhere = 0;
     obh_arena_init(&original->arena);
-    obh_arena_begin_with(&original->arena, memory + BEGIN, capacity - BEGIN, 1);
+    obh_arena_begin_with(&original->arena, memory + BEGIN, capacity - BEGIN, OBH_SEALED);
     obh_template *made = original->source = calloc(1, sizeof *made);
     if (!made) return NULL;
     made->shared.size = SIZE_MAX;

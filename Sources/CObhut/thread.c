@@ -128,6 +128,16 @@ bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64
 
 int obh_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
+void obh_eventfd_ring(int descriptor) {
+    uint64_t one = 1;
+    (void)!write(descriptor, &one, sizeof one);
+}
+
+void obh_eventfd_silence(int descriptor) {
+    uint64_t count;
+    (void)!read(descriptor, &count, sizeof count);
+}
+
 void obh_wait_readable(int descriptor, int64_t timeout) {
     struct pollfd request = {.fd = descriptor, .events = POLLIN};
     struct timespec time = {.tv_sec = timeout / 1000000000, .tv_nsec = timeout % 1000000000};

@@ -124,9 +124,9 @@ static int set_up(lua_State *L) {
     obh_make_globals(L);
     if (options->complete_tables) obh_complete_all(L);
     lua_pushcfunction(L, main_body);
-    if (vm->source) obh_template_loading(vm->source, vm, 1);
+    if (vm->source) obh_template_loading(vm, 1);
     int failure = obh_lua_loadcode(L, options->code, options->code_size, options->code_name);
-    if (vm->source) obh_template_loading(vm->source, vm, 0);
+    if (vm->source) obh_template_loading(vm, 0);
     return failure ? lua_error(L) : 2;
 }
 

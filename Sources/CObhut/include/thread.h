@@ -54,6 +54,9 @@ bool obh_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64
 
 /* An eventfd, non-blocking and close-on-exec; -1 with errno. */
 int obh_eventfd(void);
+/* Makes it readable, and unreadable again. The first is async-signal-safe. */
+void obh_eventfd_ring(int descriptor);
+void obh_eventfd_silence(int descriptor);
 
 /* Waits until `descriptor` can be read, a signal handler has run or `timeout` (nanoseconds;
  * negative: for ever) is over. */

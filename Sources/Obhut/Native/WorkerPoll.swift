@@ -12,21 +12,23 @@ import Glibc
 /// Each of the two has a bell that makes it return, and may hear the other's. A bell is told once, until it is armed again. Who hears
 /// one that is not its own arms it for the other, and stays away until that has left, lest it hear it again.
 final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on each mutable field
-    private enum Place: UInt64 {
-        case thread = 0, worker
-    }
-
-    private struct Waiter {
+    /// One of the two. What varies is guarded by the poll's lock.
+    private final class Waiter {
+        /// Of its bell, smaller than those of children.
+        let token: UInt64
+        let bell = obh_eventfd()
         var isHere = false
         /// How often it has left.
         var leavings = 0
         /// Its bell has been told, and is not armed.
         var isTold = false
+
+        init(token: UInt64) { self.token = token }
     }
 
     private let poll: Int32
-    private let threadBell: Int32
-    private let workerBell: Int32
+    private let thread = Waiter(token: 0)
+    private let worker = Waiter(token: 1)
     private let isOpen: Bool
     /// Held while events are handled; taken before every lock that the handler takes.
     private let handling = Lock()
@@ -35,8 +37,6 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
 
     private let lock = Lock()
     private let left = Condition()
-    private var thread = Waiter()  // guarded by lock
-    private var worker = Waiter()  // guarded by lock
 
     /// Nil: no descriptor is left.
     static func open() -> WorkerPoll? {
@@ -48,12 +48,10 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
 
     private override init() {
         poll = obn_poll_new()
-        threadBell = obh_eventfd()
-        workerBell = obh_eventfd()
-        let once = Int32(OBN_POLL_ONCE)
+        let (poll, waiters) = (poll, [thread, worker])
         isOpen =
-            poll >= 0 && threadBell >= 0 && workerBell >= 0 && obn_poll_add(poll, threadBell, Place.thread.rawValue, once) == 0
-            && obn_poll_add(poll, workerBell, Place.worker.rawValue, once) == 0
+            poll >= 0
+            && waiters.allSatisfy { $0.bell >= 0 && obn_poll_add(poll, $0.bell, $0.token, Int32(OBN_POLL_ONCE)) == 0 }
         super.init()
     }
 
@@ -64,7 +62,7 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
     }
 
     private func closeDescriptors() {
-        for descriptor in [poll, threadBell, workerBell] where descriptor >= 0 { Glibc.close(descriptor) }
+        for descriptor in [poll, thread.bell, worker.bell] where descriptor >= 0 { Glibc.close(descriptor) }
     }
 
     // MARK: Descriptors
@@ -82,86 +80,53 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
     /// - Parameter timeout: milliseconds; -1: for ever.
     /// - Parameter after: as if it were handled.
     func waitAsThread(timeout: Int32, after: () -> Void) {
-        wait(at: .thread, timeout: timeout)
+        wait(as: thread, beside: worker, timeout: timeout)
         handling.with(after)
     }
 
     /// Lets the thread's wait that is under way, or else its next, return; any thread.
-    func interruptThread() { WorkerPoll.ring(threadBell) }
+    func interruptThread() { obh_eventfd_ring(thread.bell) }
 
-    override func wait() { wait(at: .worker, timeout: -1) }
-    override func interrupt() { WorkerPoll.ring(workerBell) }
+    override func wait() { wait(as: worker, beside: thread, timeout: -1) }
+    override func interrupt() { obh_eventfd_ring(worker.bell) }
 
-    private func wait(at place: Place, timeout: Int32) {
-        enter(place)
+    private func wait(as waiter: Waiter, beside other: Waiter, timeout: Int32) {
+        lock.with {
+            waiter.isHere = true
+            if waiter.isTold { armLocked(waiter) }
+        }
         withUnsafeTemporaryAllocation(of: obn_poll_event.self, capacity: 32) { room in
             let count = obn_poll_wait(poll, room.baseAddress, Int32(room.count), timeout)
             let events = room.prefix(Int(count))
-            let passedOn = leave(place, events)
+            func hears(_ waiter: Waiter) -> Bool { events.contains { $0.token == waiter.token } }
+            if hears(waiter) { obh_eventfd_silence(waiter.bell) }
+            let leavings = lock.with { () -> Int? in
+                if hears(waiter) { waiter.isTold = true }
+                waiter.isHere = false
+                waiter.leavings += 1
+                left.broadcast()
+                return hears(other) ? passOnLocked(to: other) : nil
+            }
             handling.with {
-                for event in events where event.token > Place.worker.rawValue { handler(event) }
+                for event in events where event.token > worker.token { handler(event) }
             }
-            if let passedOn { stayAway(passedOn) }
+            guard let leavings else { return }
+            lock.with { while other.leavings == leavings { left.wait(lock) } }
         }
     }
 
-    private func enter(_ place: Place) {
-        lock.with {
-            with(place) { $0.isHere = true }
-            if with(place, { $0.isTold }) { armLocked(place) }
-        }
-    }
-
-    /// What was passed on to the other, that it has to hear before this one waits again.
-    private struct PassedOn {
-        let place: Place
-        let leavings: Int
-    }
-
-    private func leave(_ place: Place, _ events: Slice<UnsafeMutableBufferPointer<obn_poll_event>>) -> PassedOn? {
-        let other: Place = place == .thread ? .worker : .thread
-        let hears = { (place: Place) in events.contains { $0.token == place.rawValue } }
-        if hears(place) { WorkerPoll.silence(place == .thread ? threadBell : workerBell) }
-        return lock.with {
-            with(place) {
-                if hears(place) { $0.isTold = true }
-                $0.isHere = false
-                $0.leavings += 1
-            }
-            left.broadcast()
-            guard hears(other) else { return nil }
-            with(other) { $0.isTold = true }
-            // Where it is not, it arms the bell when it comes.
-            guard with(other, { $0.isHere }) else { return nil }
-            armLocked(other)
-            return PassedOn(place: other, leavings: with(other) { $0.leavings })
-        }
-    }
-
-    private func stayAway(_ passedOn: PassedOn) {
-        lock.with {
-            while with(passedOn.place, { $0.leavings }) == passedOn.leavings { left.wait(lock) }
-        }
-    }
-
-    /// With `lock` held.
-    private func with<Result>(_ place: Place, _ body: (inout Waiter) -> Result) -> Result {
-        place == .thread ? body(&thread) : body(&worker)
+    /// Its bell was heard by the other.
+    /// - Returns: how often it had left, if it is here and will hear it; where it is not, it arms the bell when it comes.
+    private func passOnLocked(to waiter: Waiter) -> Int? {
+        waiter.isTold = true
+        guard waiter.isHere else { return nil }
+        armLocked(waiter)
+        return waiter.leavings
     }
 
     /// It is told at once if it has been rung already.
-    private func armLocked(_ place: Place) {
-        with(place) { $0.isTold = false }
-        _ = obn_poll_change(poll, place == .thread ? threadBell : workerBell, place.rawValue, Int32(OBN_POLL_ONCE))
-    }
-
-    private static func ring(_ bell: Int32) {
-        var one: UInt64 = 1
-        _ = Glibc.write(bell, &one, 8)
-    }
-
-    private static func silence(_ bell: Int32) {
-        var value: UInt64 = 0
-        _ = Glibc.read(bell, &value, 8)
+    private func armLocked(_ waiter: Waiter) {
+        waiter.isTold = false
+        _ = obn_poll_change(poll, waiter.bell, waiter.token, Int32(OBN_POLL_ONCE))
     }
 }

@@ -143,9 +143,7 @@ final class WorkerReader: @unchecked Sendable {  // guard notes stand on each mu
         guard let worker = lock.with({ workers[event.token >> 2] }), let source = Source(rawValue: event.token & 3) else { return }
         switch source {
         case .channel:
-            if event.what & UInt32(OBN_POLL_WRITE) != 0 {
-                worker.writePending()
-            }
+            if event.what & UInt32(OBN_POLL_WRITE) != 0 { worker.writePending() }
             if event.what & UInt32(OBN_POLL_READ | OBN_POLL_GONE) != 0 {
                 let isRead = readChannel(worker)
                 // The rest, or the end behind it, is told after what the others have to say.

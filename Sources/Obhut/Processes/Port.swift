@@ -253,8 +253,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     func wake() {
         _ = wakers.add(1, ordering: .sequentiallyConsistent)
         wakeRequested.store(true, ordering: .sequentiallyConsistent)
-        var one: UInt64 = 1
-        _ = write(descriptor, &one, 8)
+        obh_eventfd_ring(descriptor)
         _ = wakers.subtract(1, ordering: .sequentiallyConsistent)
     }
 
@@ -351,13 +350,11 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private func makeReadable() {
         guard !isReadable else { return }
         isReadable = true
-        var one: UInt64 = 1
-        _ = write(descriptor, &one, 8)
+        obh_eventfd_ring(descriptor)
     }
 
     private func clearDescriptor() {
-        var count: UInt64 = 0
-        _ = read(descriptor, &count, 8)
+        obh_eventfd_silence(descriptor)
         isReadable = false
         // `wake` sets its request before it writes: what was read away is put back.
         if wakeRequested.load(ordering: .sequentiallyConsistent) { makeReadable() }

@@ -47,6 +47,14 @@ import Testing
             }, Unmanaged.passUnretained(places).toOpaque())
     }
 
+    private func options(of unit: LuaUnit) -> obh_vm_options {
+        var options = obh_vm_options()
+        options.code = UnsafeRawPointer(unit.code)
+        options.code_size = unit.codeSize
+        options.code_name = unit.chunkName
+        return options
+    }
+
     private func unit(_ text: [UInt8], _ name: String = "test.lua") -> LuaUnit {
         try! LuaUnit(id: "app:test", chunkName: name, text: text)
     }
@@ -164,10 +172,7 @@ import Testing
         let template = template(code, places)
         #expect(template != nil)
         defer { obh_template_free(template) }
-        var options = obh_vm_options()
-        options.code = UnsafeRawPointer(code.code)
-        options.code_size = code.codeSize
-        options.code_name = code.chunkName
+        var options = self.options(of: code)
         for _ in 0..<3 {
             let copy = obh_vm_create(&options, template)!
             let other = obh_vm_create(&options, template)!
@@ -185,10 +190,7 @@ import Testing
         let words = (1...8).map { "word\($0)" }
         let text = "local t = {\(words.map { "\($0) = '\($0)'" }.joined(separator: ", "))} return {main = function() return t end}"
         let code = unit(Array(text.utf8))
-        var options = obh_vm_options()
-        options.code = UnsafeRawPointer(code.code)
-        options.code_size = code.codeSize
-        options.code_name = code.chunkName
+        var options = self.options(of: code)
         let template = obh_template_create(&options)
         #expect(template != nil)
         defer { obh_template_free(template) }

@@ -50,8 +50,8 @@ import Testing
     }
 
     /// A process that counts what it gets.
-    private func counting(_ runtime: RealRuntime, _ count: @escaping () -> Void) -> Pid {
-        runtime.spawn { me in
+    private func counting(_ runtime: RealRuntime, on host: Host? = nil, _ count: @escaping () -> Void) -> Pid {
+        runtime.spawn(on: host) { me in
             while let signal = me.next() {
                 signal.release()
                 count()
@@ -119,15 +119,7 @@ import Testing
         let outside = Outside()
         runtime.scheduler.setIdlePoll(outside)
         let done = Counter()
-        let pids = [runtime.host, other].map { host in
-            runtime.spawn(on: host) { me in
-                while let signal = me.next() {
-                    signal.release()
-                    done.increment()
-                }
-                return .wait
-            }
-        }
+        let pids = [runtime.host, other].map { counting(runtime, on: $0) { done.increment() } }
         for round in 0..<scaled(3000) {
             message(to: pids[round % 2], in: runtime.system)
             if round % 5 > 0 { #expect(eventually { done.count == round + 1 }) }
