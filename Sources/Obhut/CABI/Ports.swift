@@ -161,7 +161,8 @@ public func obhut_port_receive(
 
 @_cdecl("obhut_port_fd") @implementation
 public func obhut_port_fd(_ port: OpaquePointer!) -> Int32 {
-    HandleTable.shared.object(port, .port, as: PortObject.self)?.port.descriptor ?? -1
+    guard let object = HandleTable.shared.object(port, .port, as: PortObject.self) else { return -1 }
+    return object.port.showDescriptor(as: object.pid)
 }
 
 @_cdecl("obhut_port_wake") @implementation

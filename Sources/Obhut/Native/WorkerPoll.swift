@@ -80,22 +80,24 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
     /// - Parameter timeout: milliseconds; -1: for ever.
     /// - Parameter after: as if it were handled.
     func waitAsThread(timeout: Int32, after: () -> Void) {
-        wait(as: thread, beside: worker, timeout: timeout)
+        _ = wait(as: thread, beside: worker, timeout: timeout)
         handling.with(after)
     }
 
     /// Lets the thread's wait that is under way, or else its next, return; any thread.
     func interruptThread() { obh_eventfd_ring(thread.bell) }
 
-    override func wait() { wait(as: worker, beside: thread, timeout: -1) }
+    override func wait() { _ = wait(as: worker, beside: thread, timeout: -1) }
+    override func look() -> Bool { wait(as: worker, beside: thread, timeout: 0) }
     override func interrupt() { obh_eventfd_ring(worker.bell) }
 
-    private func wait(as waiter: Waiter, beside other: Waiter, timeout: Int32) {
+    /// - Returns: whether a child has said something.
+    private func wait(as waiter: Waiter, beside other: Waiter, timeout: Int32) -> Bool {
         lock.with {
             waiter.isHere = true
             if waiter.isTold { armLocked(waiter) }
         }
-        withUnsafeTemporaryAllocation(of: obn_poll_event.self, capacity: 32) { room in
+        return withUnsafeTemporaryAllocation(of: obn_poll_event.self, capacity: 32) { room in
             let count = obn_poll_wait(poll, room.baseAddress, Int32(room.count), timeout)
             let events = room.prefix(Int(count))
             func hears(_ waiter: Waiter) -> Bool { events.contains { $0.token == waiter.token } }
@@ -110,8 +112,8 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
             handling.with {
                 for event in events where event.token > worker.token { handler(event) }
             }
-            guard let leavings else { return }
-            lock.with { while other.leavings == leavings { left.wait(lock) } }
+            if let leavings { lock.with { while other.leavings == leavings { left.wait(lock) } } }
+            return events.contains { $0.token > worker.token }
         }
     }
 

@@ -10,9 +10,11 @@ import Synchronization
 ///
 /// - Who wakes it (`notify`, on the thread of the one who sent) only *tries* the lock, so
 ///   that sending never waits, and two ports that send to each other never deadlock. If
-///   the lock is taken, its holder looks again after giving it back (`leave`).
+///   the lock is taken, its holder looks again after giving it back (`leave`). Where a
+///   thread looks out for what comes, it is called instead, and deals with it.
 /// - The descriptor is readable exactly while something can be received, or a wake-up is
-///   asked for. It is written and read under the lock, except by `wake`, which is
+///   asked for; as long as somebody looks at it: a thread that waits here, or the program,
+///   which asked for it. It is written and read under the lock, except by `wake`, which is
 ///   async-signal-safe: it sets `wakeRequested` and then writes; whoever clears the
 ///   descriptor looks at `wakeRequested` afterwards, and whoever takes the request waits
 ///   for a `wake` between the two, whose write would otherwise stay for ever.
@@ -28,7 +30,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let slot: ProcessPointer
     private unowned let system: ProcessSystem
     /// Constant. An eventfd, non-blocking and close-on-exec.
-    let descriptor: Int32
+    private let descriptor: Int32
     /// The port that lives here now; guarded by lock.
     private var living = Pid.none
     /// Whether the descriptor was written and not read since; guarded by lock.
@@ -38,6 +40,12 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let wakers = Atomic<Int>(0)
     /// Threads that wait for the descriptor, or are about to; guarded by lock.
     private var waiting = 0
+    /// Whether the program has the descriptor; guarded by lock.
+    private var isShown = false
+    /// For one thread that waits, before it does so for the descriptor.
+    private let lookout = Lookout()
+    /// Of those who wait; guarded by lock.
+    private var patience = Patience()
     /// Timers of requests under way, by their number; guarded by lock.
     private var requests: [UInt64: RequestDeadline] = [:]
     /// What counts as alive while it lives here; nil: a plain port. Guarded by lock.
@@ -103,6 +111,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         }
         living = pid
         isCondemned = false
+        isShown = false
         slot.pointee.pid = pid
         slot.pointee.startedAt = system.clock.now
         slot.pointee.parent = .none
@@ -182,33 +191,71 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     /// An answer has come; under the lock.
     fileprivate func forgetRequest(_ number: UInt64) { requests.removeValue(forKey: number)?.disarm() }
 
+    /// The descriptor for the program to wait for; from now on it tells what can be received.
+    func showDescriptor(as pid: Pid) -> Int32 {
+        lock.lock()
+        if living == pid { isShown = true }
+        leave()
+        return descriptor
+    }
+
     /// The next message or event in order of arrival; the caller releases it.
     /// - Parameter timeout: nanoseconds; negative: for ever, 0: not at all.
     func receive(as pid: Pid, timeout: Int64) throws(Failure) -> SignalPointer {
         let start = Clock.read(CLOCK_MONOTONIC)
-        var hasWaited = false
+        var end = LastWait.none
         while true {
-            if let signal = try tryReceive(as: pid, hasWaited, willWait: timeout != 0) { return signal }
-            var wait: Int64 = -1
-            if timeout >= 0 {
-                wait = max(0, timeout - (Clock.read(CLOCK_MONOTONIC) - start))
-                if wait == 0 {
-                    if timeout > 0 { lock.with { waiting -= 1 } }
-                    throw .timeout
-                }
+            let wait: Wait
+            switch try tryReceive(as: pid, after: end, willWait: timeout != 0) {
+            case .received(let signal): return signal
+            case .nothing(let next): wait = next
             }
-            obh_wait_readable(descriptor, wait)
-            hasWaited = true
+            let now = Clock.read(CLOCK_MONOTONIC)
+            let left = timeout < 0 ? -1 : max(0, timeout - (now - start))
+            switch wait {
+            case .no: throw .timeout
+            case .lookOut:
+                let hasCome = Patience.lookOut(for: left) { lookout.wasCalled }
+                end = lookout.giveBack() || hasCome ? .saw : .sawNothing
+            case .sleep where left == 0:
+                lock.with { waiting -= 1 }
+                throw .timeout
+            case .sleep:
+                obh_wait_readable(descriptor, left)
+                end = .slept(Clock.read(CLOCK_MONOTONIC) - now)
+            }
         }
     }
 
-    /// - Parameter willWait: whether the caller, when nothing is there, waits for the
-    ///   descriptor; it counts in `waiting` until it is back here.
-    private func tryReceive(
-        as pid: Pid, _ hasWaited: Bool, willWait: Bool
-    ) throws(Failure) -> SignalPointer? {
+    /// How a thread waits for what it did not find.
+    private enum Wait { case no, lookOut, sleep }
+
+    /// What came of it.
+    private enum LastWait {
+        case none, saw, sawNothing
+        /// For so many nanoseconds.
+        case slept(Int64)
+    }
+
+    private enum Received {
+        case received(SignalPointer)
+        case nothing(Wait)
+    }
+
+    /// - Parameter willWait: whether the caller waits when nothing is there. It does what the answer says: has the `lookout`,
+    ///   or counts in `waiting`, until it is back here.
+    private func tryReceive(as pid: Pid, after last: LastWait, willWait: Bool) throws(Failure) -> Received {
         lock.lock()
-        if hasWaited { waiting -= 1 }
+        var mayLookOut = true
+        switch last {
+        case .none, .saw: break
+        case .sawNothing:
+            patience.wasInVain()
+            mayLookOut = false
+        case .slept(let duration):
+            waiting -= 1
+            patience.slept(duration)
+        }
         guard living == pid else {
             lock.unlock()
             throw .closed
@@ -217,15 +264,21 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             leave()
             throw .interrupted
         }
-        settle()
+        handle()
         if isCondemned {
             leave()
             throw .closed
         }
-        let signal = slot.takeOldest()
-        if signal == nil && willWait { waiting += 1 }
+        if let signal = slot.takeOldest() {
+            leave()
+            return .received(signal)
+        }
+        var wait = Wait.no
+        if willWait { wait = mayLookOut && patience.isWorthwhile && lookout.take() ? .lookOut : .sleep }
+        if wait == .sleep { waiting += 1 }
+        // If something has come before it had the lookout, this calls it.
         leave()
-        return signal
+        return .nothing(wait)
     }
 
     /// Asks `target` and waits for its answer or its end (M7); the caller releases it. For a port that does nothing
@@ -253,6 +306,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     func wake() {
         _ = wakers.add(1, ordering: .sequentiallyConsistent)
         wakeRequested.store(true, ordering: .sequentiallyConsistent)
+        _ = lookout.call()
         obh_eventfd_ring(descriptor)
         _ = wakers.subtract(1, ordering: .sequentiallyConsistent)
     }
@@ -295,6 +349,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         slot.finish(reason)
         // Those who wait find that it has ended.
         makeReadable()
+        _ = lookout.call()
         guard let external else { return }
         system.offers.remove(pid)
         external.host?.processCount.subtract(1, ordering: .relaxed)
@@ -306,6 +361,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
 
     /// On the thread of whoever sent a signal.
     private func notify() {
+        if lookout.call() { return }
         if lock.try() { leave() }
     }
 
@@ -323,6 +379,17 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func settle() {
+        handle()
+        let isDue = slot.hasSomething || wakeRequested.load(ordering: .sequentiallyConsistent)
+        if isDue && lookout.call() { return }
+        if isDue && (isShown || waiting > 0) {
+            makeReadable()
+        } else if isReadable {
+            clearDescriptor()
+        }
+    }
+
+    private func handle() {
         slot.pointee.runnable.become(.idle)
         slot.drain()
         if slot.pointee.doom != nil && !isCondemned {
@@ -330,11 +397,6 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             system.condemned.add(self, living)
         }
         slot.pointee.mailbox.route()
-        if slot.hasSomething || wakeRequested.load(ordering: .sequentiallyConsistent) {
-            makeReadable()
-        } else if isReadable {
-            clearDescriptor()
-        }
     }
 
     /// Takes the request of `wake`, if there is one, with all that was written for it.

@@ -54,6 +54,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private let wakeSpare = Condition()
     /// Workers asleep. Written under `lock`, read without it by `enqueue`.
     private let sleepers = Atomic<Int>(0)
+    /// For one of those awake that have nothing to do.
+    private let lookout = Lookout()
     private var tickets = 0  // guarded by lock: wake-ups given and not yet taken
     private var resting = 0  // guarded by lock: those of them that wait for `wakeUp`
     private var polling: IdlePoll?  // guarded by lock: what one of them waits in
@@ -244,6 +246,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     @inline(__always)
     func wakeSleeper() {
+        if lookout.call() { return }
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
     }
 
@@ -359,10 +362,23 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     // MARK: Sleep
 
+    /// Looks out for a while, if that is worthwhile. True: there may be something to run.
+    func lookOut(_ worker: WorkerPointer) -> Bool {
+        guard worker.pointee.patience.isWorthwhile, worker.pointee.index < limits.workers, lookout.take() else { return false }
+        let poll = scheduler.idlePoll.flatMap { $0.tryTake() ? $0 : nil }
+        let hasCome = hasWork() || Patience.lookOut(elsewhere: { poll?.look() ?? false }) { lookout.wasCalled }
+        poll?.giveBack()
+        // Who was not called by now looks once more in `park`.
+        if lookout.giveBack() || hasCome { return true }
+        worker.pointee.patience.wasInVain()
+        return false
+    }
+
     /// Sleeps until there may be something to run. False when the host has stopped.
     func park(_ worker: WorkerPointer) -> Bool {
         Blocks.handIn(worker)
         let index = worker.pointee.index
+        let start = scheduler.clock.now
         let running = lock.with {
             awake.subtract(1, ordering: .sequentiallyConsistent)
             _ = sleepers.add(1, ordering: .sequentiallyConsistent)
@@ -382,11 +398,13 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
                 // Whoever was signalled in its stead looks for work all the same.
                 if tickets > 0 {
                     tickets -= 1
+                    worker.pointee.patience.slept(scheduler.clock.now - start)
                     return true
                 }
                 if hasWork() { return true }
                 if index < limits.workers, let poll = scheduler.idlePoll, poll.tryTake() {
                     waitLocked(in: poll)
+                    worker.pointee.patience.slept(scheduler.clock.now - start)
                     // What has come is in the queues; so is what a ticket was given for.
                     if tickets > 0 { tickets -= 1 }
                     return state != .stopped

@@ -36,6 +36,10 @@ class IdlePoll: @unchecked Sendable {  // subclasses guard what they add
     /// Waits until something has come, and deals with it, or until it is interrupted. May return without cause.
     func wait() { preconditionFailure("of a subclass") }
 
+    /// Deals with what has come, and waits for nothing.
+    /// - Returns: whether something had.
+    func look() -> Bool { preconditionFailure("of a subclass") }
+
     /// Lets the `wait` that is under way, or else the next, return; any thread.
     func interrupt() { preconditionFailure("of a subclass") }
 }

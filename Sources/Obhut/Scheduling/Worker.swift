@@ -36,6 +36,8 @@ struct WorkerCore: ~Copyable {
     /// Steps since the injector was looked at first.
     var sinceInjector = 0
     var random: RandomSource
+    /// Whether it looks out before it sleeps.
+    var patience = Patience()
 
     /// Free blocks for the layer above (signals); see `Blocks`.
     var blocks = BlockCache()
@@ -144,6 +146,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
                 continue
             }
             if let runnable = host.choose(for: core) { return runnable }
+            if host.lookOut(core) { continue }
             guard host.park(core) else { return nil }
         }
     }

@@ -69,7 +69,9 @@ import Testing
         #expect(!port.isReadable)
     }
 
-    @Test func eachMessageGoesToOneOfManyReceivers() throws {
+    @Test(arguments: [false, true]) func eachMessageGoesToOneOfManyReceivers(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         let port = try CPort(runtime)
         let count = rounds(20_000, atLeast: 1000)
@@ -121,6 +123,26 @@ import Testing
             while port.receiveStatus() == OBHUT_OK {}
             #expect(!port.isReadable)
         }
+    }
+
+    /// Two threads whose ports speak to each other: each may sleep, look out or be at work when the other's message comes.
+    @Test(arguments: [false, true]) func nobodyWaitsForEver_M2(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
+        let runtime = try CRuntime()
+        let (here, there) = (try CPort(runtime), try CPort(runtime))
+        let each = rounds(20_000, atLeast: 1000)
+        together(2) { index in
+            let (own, other) = index == 0 ? (here, there) : (there, here)
+            for number in 0..<each {
+                if index == 0 { try! own.send(other.pid, "\(number)") }
+                let received = try! own.receive(number % 5 == 0 ? 20_000_000_000 : -1)
+                if received.topic != "\(number)" { fatalError("\(received.topic) instead of \(number)") }
+                if index == 1 { try! own.send(other.pid, "\(number)") }
+            }
+        }
+        #expect(here.receiveStatus() == OBHUT_TIMEOUT)
+        #expect(there.receiveStatus() == OBHUT_TIMEOUT)
     }
 
     @Test func aMailboxIsBounded() throws {
@@ -224,7 +246,9 @@ import Testing
         #expect(waited >= 30 * oneMillisecond && waited < 10 * oneSecond)
     }
 
-    @Test func aMessageOrAWakeEndsAWaitOfAnyLength() throws {
+    @Test(arguments: [false, true]) func aMessageOrAWakeEndsAWaitOfAnyLength(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         let (port, other) = (try CPort(runtime), try CPort(runtime))
         for timeout in [-1, .min, .max, 20 * oneSecond] {
@@ -250,7 +274,9 @@ import Testing
         #expect(!port.isReadable)
     }
 
-    @Test func aSignalHandlerMayWake() async {
+    @Test(arguments: [false, true]) func aSignalHandlerMayWake(lookingOut: Bool) async {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         await #expect(processExitsWith: .success) {
             do {
                 let runtime = try CRuntime()
@@ -305,7 +331,9 @@ import Testing
         }
     }
 
-    @Test func freeingAPortAndStoppingTheRuntimeEndWaits() throws {
+    @Test(arguments: [false, true]) func freeingAPortAndStoppingTheRuntimeEndWaits(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         for stops in [false, true] {
             let runtime = try CRuntime()
             let port = try CPort(runtime)
@@ -335,7 +363,9 @@ import Testing
 
     /// The next port in the slot clears the descriptor: who waited for the earlier one must
     /// not be put to sleep by that.
-    @Test func whoWaitsForAFreedPortIsNotForgotten() throws {
+    @Test(arguments: [false, true]) func whoWaitsForAFreedPortIsNotForgotten(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         for _ in 0..<100 { try CPort(runtime).free() }
         for _ in 0..<rounds(300, atLeast: 20) {
@@ -418,7 +448,26 @@ import Testing
         }
     }
 
-    @Test func theDescriptorIsQuietAfterAWakeThatRacedWithReceive() throws {
+    /// Nobody keeps it before the program has it, nor for the next port in the slot.
+    @Test func theDescriptorTellsWhatCameBeforeItWasAskedFor() throws {
+        let runtime = try CRuntime()
+        let sender = try CPort(runtime)
+        for round in 0..<200 {
+            let port = try CPort(runtime)
+            defer { port.free() }
+            try sender.send(port.pid, "first")
+            if round % 3 == 0 { #expect(try port.receive(0).topic == "first") }
+            #expect(port.isReadable == (round % 3 != 0))
+            try sender.send(port.pid, "second")
+            #expect(port.isReadable)
+            while port.receiveStatus(0) == OBHUT_OK {}
+            #expect(!port.isReadable)
+        }
+    }
+
+    @Test(arguments: [false, true]) func theDescriptorIsQuietAfterAWakeThatRacedWithReceive(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         let port = try CPort(runtime)
         let go = Counter(), done = Counter(), total = rounds(3000, atLeast: 300)
@@ -446,7 +495,9 @@ import Testing
         waker.join()
     }
 
-    @Test func anEventLoopMissesNothing() throws {
+    @Test(arguments: [false, true]) func anEventLoopMissesNothing(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         let port = try CPort(runtime)
         let senders = 3, each = rounds(10_000, atLeast: 500)
@@ -483,7 +534,9 @@ import Testing
         #expect(!port.isReadable)
     }
 
-    @Test func portsAreOpenedAndFreedByManyThreadsWhileOthersSendToThem() throws {
+    @Test(arguments: [false, true]) func portsAreOpenedAndFreedByManyThreadsWhileOthersSendToThem(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = try CRuntime()
         let target = Atomic<UInt64>(0)
         let done = Counter()

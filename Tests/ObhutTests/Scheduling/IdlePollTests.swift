@@ -22,6 +22,15 @@ import Testing
             changed.signal()
         }
 
+        override func look() -> Bool {
+            let come = lock.with { () -> [() -> Void] in
+                defer { self.come = [] }
+                return self.come
+            }
+            for what in come { what() }
+            return !come.isEmpty
+        }
+
         override func wait() {
             waits.add(1, ordering: .relaxed)
             let come = lock.with { () -> [() -> Void] in
@@ -60,8 +69,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 4])
-    func workOfOtherThreadsWakesWhoWaitsThere(workers: Int) {
+    @Test(arguments: [1, 2, 4], [false, true])
+    func workOfOtherThreadsWakesWhoWaitsThere(workers: Int, lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = RealRuntime(workers: workers)
         let outside = Outside()
         runtime.scheduler.setIdlePoll(outside)
@@ -86,8 +97,10 @@ import Testing
         #expect(outside.mostWaiting.load(ordering: .relaxed) == 1)
     }
 
-    @Test(arguments: [1, 2])
-    func whatComesFromOutsideIsDoneByTheWorkerThatHearsIt(workers: Int) {
+    @Test(arguments: [1, 2], [false, true])
+    func whatComesFromOutsideIsDoneByTheWorkerThatHearsIt(workers: Int, lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = RealRuntime(workers: workers)
         let outside = Outside()
         runtime.scheduler.setIdlePoll(outside)
@@ -110,7 +123,9 @@ import Testing
     }
 
     /// Several hosts have one place, and whoever waits there for one of them is woken for that.
-    @Test func hostsShareIt() {
+    @Test(arguments: [false, true]) func hostsShareIt(lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
         let runtime = RealRuntime(workers: 1)
         var limits = HostLimits()
         limits.workers = 2

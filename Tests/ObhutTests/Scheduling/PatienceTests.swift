@@ -1,0 +1,90 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Obhut
+
+/// Who looks out before it sleeps: only with reason, and no call is lost.
+@Suite struct PatienceTests {
+    @Test func someShortSleepsInARowAreReason_H4() {
+        var patience = Patience()
+        #expect(!patience.hasReason)
+        for _ in 0..<2 { patience.slept(20_000) }
+        #expect(!patience.hasReason)
+        patience.slept(20_000)
+        #expect(patience.hasReason)
+        patience.slept(1_000_000)
+        #expect(!patience.hasReason, "it would have been in vain")
+        for _ in 0..<3 { patience.slept(20_000) }
+        #expect(patience.hasReason)
+        patience.wasInVain()
+        #expect(!patience.hasReason)
+        for _ in 0..<2 { patience.slept(20_000) }
+        #expect(!patience.hasReason, "a look in vain is paid for with as many short sleeps")
+    }
+
+    @Test func aLookEnds() {
+        var looks = 0
+        #expect(!Patience.lookOut { looks += 1; return false })
+        #expect(looks > 1)
+        looks = 0
+        #expect(Patience.lookOut { looks += 1; return looks == 20 })
+        #expect(looks == 20)
+        looks = 0
+        #expect(!Patience.lookOut(for: 0) { looks += 1; return false })
+        #expect(looks > 0)
+        #expect(Patience.lookOut(elsewhere: { true }) { false })
+    }
+
+    @Test func whoLooksOutIsCalledOnce() {
+        let lookout = Lookout()
+        let beforehand = lookout.call()
+        #expect(!beforehand)
+        let takes = [lookout.take(), lookout.take()]
+        #expect(takes == [true, false])
+        let wasCalled = lookout.wasCalled
+        #expect(!wasCalled)
+        // For what comes besides somebody else has to be woken.
+        let calls = [lookout.call(), lookout.call()]
+        #expect(calls == [true, false])
+        let isCalled = lookout.wasCalled
+        #expect(isCalled)
+        let ends = [lookout.giveBack(), lookout.call(), lookout.take(), lookout.giveBack()]
+        #expect(ends == [true, false, true, false])
+    }
+
+    /// Threads of the program send, and wait for the answer or not; processes answer, on workers that look out or sleep.
+    @Test(arguments: [1, 2, 4], [false, true]) func noCallIsLost_H4(workers: Int, lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
+        let runtime = RealRuntime(workers: workers)
+        let senders = 3, each = scaled(5000)
+        let done = (0..<senders).map { _ in Counter() }
+        let pids = done.map { done in
+            runtime.spawn { me in
+                while let signal = me.next() {
+                    signal.release()
+                    done.increment()
+                }
+                return .wait
+            }
+        }
+        together(senders) { index in
+            let none = UnsafeRawBufferPointer(start: nil, count: 0)
+            var random = RandomSource(seed: UInt64(index))
+            for sent in 1...each {
+                let outcome = runtime.system.send(from: .none, to: pids[index], topic: none, payload: none)
+                #expect(outcome == .sent)
+                switch random.below(40) {
+                case 0: usleep(UInt32(random.below(200)))
+                case 1...20: #expect(eventually { done[index].count == sent })
+                default: break
+                }
+            }
+            #expect(eventually { done[index].count == each })
+        }
+        for pid in pids { _ = runtime.system.terminate(pid, from: .none) }
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        runtime.close()
+    }
+}
