@@ -216,7 +216,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             case .no: throw .timeout
             case .lookOut:
                 let hasCome = Patience.lookOut(for: left) { lookout.wasCalled }
-                end = lookout.giveBack() || hasCome ? .saw : .sawNothing
+                end = .lookedOut(hasCome: lookout.giveBack() || hasCome)
             case .sleep where left == 0:
                 lock.with { waiting -= 1 }
                 throw .timeout
@@ -232,7 +232,8 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
 
     /// What came of it.
     private enum LastWait {
-        case none, saw, sawNothing
+        case none
+        case lookedOut(hasCome: Bool)
         /// For so many nanoseconds.
         case slept(Int64)
     }
@@ -248,10 +249,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         lock.lock()
         var mayLookOut = true
         switch last {
-        case .none, .saw: break
-        case .sawNothing:
-            patience.wasInVain()
-            mayLookOut = false
+        case .none: break
+        case .lookedOut(let hasCome):
+            patience.lookedOut(hasCome)
+            mayLookOut = hasCome
         case .slept(let duration):
             waiting -= 1
             patience.slept(duration)

@@ -369,9 +369,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         let hasCome = hasWork() || Patience.lookOut(elsewhere: { poll?.look() ?? false }) { lookout.wasCalled }
         poll?.giveBack()
         // Who was not called by now looks once more in `park`.
-        if lookout.giveBack() || hasCome { return true }
-        worker.pointee.patience.wasInVain()
-        return false
+        let goesOn = lookout.giveBack() || hasCome
+        worker.pointee.patience.lookedOut(goesOn)
+        return goesOn
     }
 
     /// Sleeps until there may be something to run. False when the host has stopped.

@@ -9,34 +9,39 @@ import Synchronization
 /// time. So a thread that had to be woken soon after it had fallen asleep, some times in a row, looks out next time: about as
 /// long as a sleep costs, so that it never pays much more than double (Karlin, Li, Manasse and Owicki, "Empirical studies of
 /// competitive spinning for a shared-memory multiprocessor", 1991). Once in vain, and it sleeps at once again until it has new
-/// reason: an idle runtime uses no CPU (H4), and one that is woken now and then uses no more than it did.
+/// reason, twice as much each time: an idle runtime uses no CPU (H4), and one that is woken in a steady beat that is a little too
+/// slow uses hardly more than it did.
 struct Patience {
     /// Nanoseconds.
     private static let longest: Int64 = 50_000
     /// A sleep of up to so many nanoseconds, with the time that it took to be woken from it, would have been spared by a look.
     private static let soon = 2 * longest
-    /// So many of them in a row are reason enough.
-    private static let enough = 3
+    /// So many of them in a row are reason enough, at first and at most.
+    private static let enough: (first: UInt8, most: UInt8) = (3, 96)
 
     /// A seam for tests: every thread looks out before it sleeps.
     static let isEndless = Atomic<Bool>(false)
 
-    private var shortSleeps = 0
+    private var shortSleeps: UInt8 = 0
+    private var enough = Patience.enough.first
 
     /// Alone on its processor a thread cannot see another do anything.
     var isWorthwhile: Bool {
         hasReason && obh_has_processors() || Patience.isEndless.load(ordering: .relaxed)
     }
 
-    var hasReason: Bool { shortSleeps >= Patience.enough }
+    var hasReason: Bool { shortSleeps >= enough }
 
     /// It slept for so many nanoseconds, until what it waited for had come.
     mutating func slept(_ duration: Int64) {
-        shortSleeps = duration <= Patience.soon ? min(shortSleeps + 1, Patience.enough) : 0
+        shortSleeps = duration <= Patience.soon ? min(shortSleeps + 1, enough) : 0
     }
 
-    /// It looked out, and nothing came.
-    mutating func wasInVain() { shortSleeps = 0 }
+    /// It looked out, and what it waited for has come, or has not.
+    mutating func lookedOut(_ hasCome: Bool) {
+        enough = hasCome ? Patience.enough.first : min(enough * 2, Patience.enough.most)
+        shortSleeps = hasCome ? enough : 0
+    }
 
     /// - Parameter most: nanoseconds; negative: no less than is usual.
     /// - Parameter hasCome: asked again and again, and what takes longer, `elsewhere`, each microsecond or so.

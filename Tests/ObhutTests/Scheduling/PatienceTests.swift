@@ -17,10 +17,21 @@ import Testing
         #expect(!patience.hasReason, "it would have been in vain")
         for _ in 0..<3 { patience.slept(20_000) }
         #expect(patience.hasReason)
-        patience.wasInVain()
-        #expect(!patience.hasReason)
-        for _ in 0..<2 { patience.slept(20_000) }
-        #expect(!patience.hasReason, "a look in vain is paid for with as many short sleeps")
+        patience.lookedOut(true)
+        #expect(patience.hasReason)
+        // Each look in vain is paid for with twice as many short sleeps.
+        for needed in [6, 12, 24, 48, 96, 96] {
+            patience.lookedOut(false)
+            #expect(!patience.hasReason)
+            for _ in 1..<needed { patience.slept(20_000) }
+            #expect(!patience.hasReason, "\(needed)")
+            patience.slept(20_000)
+            #expect(patience.hasReason, "\(needed)")
+        }
+        patience.lookedOut(true)
+        patience.slept(1_000_000)
+        for _ in 0..<3 { patience.slept(20_000) }
+        #expect(patience.hasReason)
     }
 
     @Test func aLookEnds() {
