@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,18 +106,6 @@ bool obh_thread_is_blocked(int32_t thread) {
     /* The name, in parentheses, may itself hold any of them. */
     const char *end = strrchr(line, ')');
     return end && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
-}
-
-bool obh_has_processors(void) {
-    static _Atomic int known; /* 0: not yet */
-    int count = atomic_load_explicit(&known, memory_order_relaxed);
-    if (!count) {
-        cpu_set_t set;
-        /* More of them than the set has room for are more than one. */
-        count = sched_getaffinity(0, sizeof set, &set) ? 2 : CPU_COUNT(&set);
-        atomic_store_explicit(&known, count, memory_order_relaxed);
-    }
-    return count > 1;
 }
 
 int obh_condition_init(pthread_cond_t *condition) {

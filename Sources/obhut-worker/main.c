@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,14 +69,6 @@ static void lost(int fault) {
  * takes some more. */
 enum { PATIENCE = 50000 };
 
-/* None where the answer can only come while this one sleeps. */
-static int64_t patience;
-
-static int64_t find_patience(void) {
-    cpu_set_t processors;
-    return !sched_getaffinity(0, sizeof processors, &processors) && CPU_COUNT(&processors) == 1 ? 0 : PATIENCE;
-}
-
 /* Whether the answer comes when there is something, and not at once. */
 static bool waits(const void *request, size_t length) {
     obhut_reader reader = obhut_reader_of(request, length);
@@ -94,7 +85,7 @@ static obhut_status exchange(void *carrier, const void *request, size_t length, 
     if (getpid() != owner) return OBHUT_FORKED;
     fault = obn_frame_write(channel, request, length);
     if (fault == EMSGSIZE) return OBHUT_LIMIT;
-    if (!fault) fault = obn_frame_read(channel, &frames, waits(request, length) ? 0 : patience, answer, answer_length);
+    if (!fault) fault = obn_frame_read(channel, &frames, waits(request, length) ? 0 : PATIENCE, answer, answer_length);
     /* An answer that is left lying would be taken for that of the next request. */
     if (fault == ENOMEM) _exit(OBN_EXIT_MEMORY);
     if (fault) lost(fault);
@@ -324,7 +315,6 @@ int main(int count, char **arguments) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != atoi(arguments[2])) return 0;
     owner = getpid();
-    patience = find_patience();
     if (take_descriptors()) return OBN_EXIT_CHANNEL;
     pthread_atfork(NULL, NULL, forked);
     /* Lines, so that a crash takes at most half of one along. */

@@ -45,9 +45,6 @@ int32_t obh_thread_id(void);
  * it cannot be told. */
 bool obh_thread_is_blocked(int32_t thread);
 
-/* Whether the program may use more than one processor; looked up once. */
-bool obh_has_processors(void);
-
 /* Between two looks at a word that another thread will write. */
 static inline void obh_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

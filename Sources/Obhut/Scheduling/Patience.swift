@@ -16,6 +16,8 @@ struct Patience {
     private static let longest: Int64 = 50_000
     /// A sleep of up to so many nanoseconds, with the time that it took to be woken from it, would have been spared by a look.
     private static let soon = 2 * longest
+    /// Between two looks nobody else had the processor for as long, unless it was asked for.
+    private static let hop: Int64 = 2_000
     /// So many of them in a row are reason enough, at first and at most.
     private static let enough: (first: UInt8, most: UInt8) = (3, 96)
 
@@ -25,11 +27,7 @@ struct Patience {
     private var shortSleeps: UInt8 = 0
     private var enough = Patience.enough.first
 
-    /// Alone on its processor a thread cannot see another do anything.
-    var isWorthwhile: Bool {
-        hasReason && obh_has_processors() || Patience.isEndless.load(ordering: .relaxed)
-    }
-
+    var isWorthwhile: Bool { hasReason || Patience.isEndless.load(ordering: .relaxed) }
     var hasReason: Bool { shortSleeps >= enough }
 
     /// It slept for so many nanoseconds, until what it waited for had come.
@@ -48,16 +46,20 @@ struct Patience {
     /// - Returns: whether `hasCome`; false when it has not for long enough.
     static func lookOut(for most: Int64 = -1, elsewhere: () -> Bool = { false }, _ hasCome: () -> Bool) -> Bool {
         let start = Clock.read(CLOCK_MONOTONIC)
-        let length = most < 0 ? longest : min(most, longest)
+        let end = start + (most < 0 ? longest : min(most, longest))
+        var now = start, looks = 1
         repeat {
-            for _ in 0..<32 {
+            for _ in 0..<looks {
                 if hasCome() { return true }
                 obh_relax()
             }
             if elsewhere() { return true }
-            // Who is to come may wait for this processor.
+            // Who is to come may wait for this processor. Where nobody does, looking costs less than asking.
+            let before = now
             sched_yield()
-        } while Clock.read(CLOCK_MONOTONIC) - start < length
+            now = Clock.read(CLOCK_MONOTONIC)
+            looks = now - before > hop ? 1 : 32
+        } while now < end
         return hasCome()
     }
 }
