@@ -81,6 +81,37 @@ import Testing
         poll.close()
     }
 
+    /// Children that never fall silent hold a worker for so many of their words at a time, and no other child is passed over.
+    @Test func aWaitHandlesSoManyAndTheOthersNext_H2() throws {
+        let poll = try #require(WorkerPoll.open())
+        let count = 100, most = 32
+        let children = (0..<count).map { _ in obh_eventfd() }
+        var heard: [UInt64] = []
+        // They stay readable.
+        poll.handler = { heard.append($0.token) }
+        for (number, child) in children.enumerated() {
+            obh_eventfd_ring(child)
+            #expect(poll.add(child, token: UInt64(10 + number)) == 0)
+        }
+        for _ in 0..<3 {
+            heard = []
+            while Set(heard).count < count {
+                let before = heard.count
+                #expect(poll.tryTake())
+                #expect(poll.look())
+                poll.giveBack()
+                #expect(heard.count > before && heard.count - before <= most)
+                try #require(heard.count <= 2 * count, "some are heard again and again, and others never")
+            }
+        }
+        for child in children { poll.remove(child) }
+        #expect(poll.tryTake())
+        #expect(!poll.look())
+        poll.giveBack()
+        poll.close()
+        for child in children { Glibc.close(child) }
+    }
+
     /// Children are answered whether workers are idle, or just now busy, or all busy.
     @Test(arguments: [1, 2])
     func messagesPassWhileWorkersComeAndGo(workers: Int) {

@@ -122,6 +122,32 @@ import Testing
         runtime.close()
     }
 
+    /// What comes from outside without end keeps the only worker from nothing.
+    @Test(arguments: [false, true]) func aFloodFromOutsideHoldsNobodyUp_H2(lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
+        let runtime = RealRuntime(workers: 1)
+        let outside = Outside()
+        runtime.scheduler.setIdlePoll(outside)
+        let (done, heard, ends) = (Counter(), Counter(), Counter())
+        let pid = counting(runtime) { done.increment() }
+        @Sendable func again() {
+            heard.increment()
+            if ends.count == 0 { outside.bring(again) }
+        }
+        outside.bring(again)
+        for round in 1...scaled(1000) {
+            message(to: pid, in: runtime.system)
+            #expect(eventually { done.count == round })
+            let before = heard.count
+            #expect(eventually { heard.count > before })
+        }
+        ends.increment()
+        _ = runtime.system.terminate(pid, from: .none)
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        runtime.close()
+    }
+
     /// Several hosts have one place, and whoever waits there for one of them is woken for that.
     @Test(arguments: [false, true]) func hostsShareIt(lookingOut: Bool) {
         let looking = LookingOut(lookingOut)
