@@ -172,6 +172,7 @@ typedef struct obh_vm {
     const char *peer_text;
     uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */
     uint8_t sorted_pairs;
+    uint8_t has_loaded;                    /* Lua's messages have asked for the table of what is loaded (names.c) */
     obh_arena arena;                       /* last: a clone's first chunk follows it */
 } obh_vm;
 
