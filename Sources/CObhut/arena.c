@@ -249,7 +249,7 @@ static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
 }
 
 static __attribute__((noinline)) void *allocate_large(obh_arena *arena, size_t size) {
-    if (arena->sealed) {
+    if (arena->sealed && arena->sealed != OBH_SIZING) {
         void *cut = arena->bump;
         if (size > (size_t)(arena->bump_end - arena->bump)) return NULL;
         arena->bump += units(size) * UNIT;

@@ -111,8 +111,9 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 enum { OBH_LISTED_CLASSES = 32 /* of blocks up to 256 bytes, which have a free list each */ };
 
-/* A template is being made; its code is being loaded, of which copies may share blocks. */
-enum { OBH_SEALED = 1, OBH_LOADING };
+/* A template is being made; its code is being loaded, of which copies may share blocks; its stack is being sized, and what is
+ * large does not stay. */
+enum { OBH_SEALED = 1, OBH_LOADING, OBH_SIZING };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
