@@ -40,7 +40,7 @@ OBH_JUMPED_OVER_BEGIN
 enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, SMALL_HEAP = 32 * 1024 };
 
 /* Classes of blocks up to SMALL bytes; what `free_classes` has bits for. */
-enum { LISTED = OBH_LISTED_CLASSES, CLASSES = LISTED + 3 * 8 };
+enum { LISTED = OBH_LISTED_CLASSES, IN_DOUBLING = 8, CLASSES = LISTED + OBH_DOUBLINGS * IN_DOUBLING };
 
 /* What malloc keeps beside each of its blocks, which are so much less than a multiple of 16. */
 enum { MALLOC_OVERHEAD = 8 };
@@ -53,7 +53,7 @@ struct chunk {
 /* A free block of a class that has no list of its own. */
 struct obh_free_block {
     struct obh_free_block *next;  /* of the same class */
-    struct obh_free_block *above; /* of the first one of a class: the first one of the next larger class that has any */
+    struct obh_free_block *above; /* of the first one of a class: the first one of the next larger class of its doubling that has any */
     size_t class;
 };
 
@@ -81,15 +81,14 @@ static inline size_t class_size(size_t class) {
 
 static inline size_t class_for(size_t size) { return class_of(units(size)); }
 
-/* Where the first free block of an unlisted class is noted, or would be. There are 24 of these classes, and a program that
- * has free blocks of more than a few of them at a time is rare. */
-static struct obh_free_block **unlisted_place(obh_arena *arena, size_t class) {
-    struct obh_free_block **place = &arena->unlisted;
+/* Where the first free block of an unlisted class is noted, or would be. */
+static inline struct obh_free_block **unlisted_place(obh_arena *arena, size_t class) {
+    struct obh_free_block **place = &arena->unlisted[(class - LISTED - 1) / IN_DOUBLING];
     while (*place && (*place)->class < class) place = &(*place)->above;
     return place;
 }
 
-static __attribute__((noinline)) void put_unlisted(obh_arena *arena, struct obh_free_block *block, size_t class) {
+static inline void put_unlisted(obh_arena *arena, struct obh_free_block *block, size_t class) {
     struct obh_free_block **place = unlisted_place(arena, class), *first = *place;
     int has_others = first && first->class == class;
     *block = (struct obh_free_block){has_others ? first : NULL, has_others ? first->above : first, class};
@@ -99,7 +98,7 @@ static __attribute__((noinline)) void put_unlisted(obh_arena *arena, struct obh_
 }
 
 /* There is one. */
-static __attribute__((noinline)) void *take_unlisted(obh_arena *arena, size_t class) {
+static inline void *take_unlisted(obh_arena *arena, size_t class) {
     struct obh_free_block **place = unlisted_place(arena, class), *block = *place;
     OPEN_BLOCK(block, class_size(class));
     if (block->next) {
@@ -161,9 +160,11 @@ void obh_arena_close_free_blocks(obh_arena *arena) {
             CLOSE_BLOCK(block, class_size(class), sizeof(void *));
         }
     }
-    for (struct obh_free_block *first = arena->unlisted; first; first = first->above) {
-        for (struct obh_free_block *block = first; block; block = block->next) {
-            CLOSE_BLOCK(block, class_size(first->class), sizeof *block);
+    for (size_t doubling = 0; doubling < OBH_DOUBLINGS; doubling++) {
+        for (struct obh_free_block *first = arena->unlisted[doubling]; first; first = first->above) {
+            for (struct obh_free_block *block = first; block; block = block->next) {
+                CLOSE_BLOCK(block, class_size(first->class), sizeof *block);
+            }
         }
     }
 #else

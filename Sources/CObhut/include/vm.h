@@ -109,7 +109,8 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_LISTED_CLASSES = 32 /* of blocks up to 256 bytes, which have a free list each */ };
+/* Classes of blocks up to 256 bytes, which have a free list each, and the doublings from there to 2 KB. */
+enum { OBH_LISTED_CLASSES = 32, OBH_DOUBLINGS = 3 };
 
 /* A template is being made; its code is being loaded, of which copies may share blocks; its stack is being sized, and what is
  * large does not stay. */
@@ -118,7 +119,7 @@ enum { OBH_SEALED = 1, OBH_LOADING, OBH_SIZING };
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
     void *free_lists[OBH_LISTED_CLASSES]; /* by class, from 1 */
-    struct obh_free_block *unlisted;      /* free blocks of the classes above these: one of each, the smallest first */
+    struct obh_free_block *unlisted[OBH_DOUBLINGS]; /* of the classes above these: one block of each, the smallest first */
     uint64_t free_classes;                /* bit n-1: there is a free block of class n */
     char *bump, *bump_end;                /* what is left of the newest chunk */
     void *chunks;                         /* all chunks, but the first one of a clone */
