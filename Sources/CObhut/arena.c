@@ -1,10 +1,11 @@
 /* All of a process's Lua memory.
  *
  * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
- * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Chunks begin at 512 bytes and grow
- * with the process, so that an idle worker stays small. Larger blocks are malloc's own, chained so that all can be dropped
- * at once: the end of a process is obh_arena_drop, never lua_close. Some blocks of a copy are its template's (template.c): it
- * counts them as its own, reads them, and only ever gives them up.
+ * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Each of the former has a list of
+ * its free blocks. Of the latter most processes never have any: what their lists begin with stands in the free blocks
+ * themselves. Chunks begin at 512 bytes and grow with the process, so that an idle worker stays small. Larger blocks are malloc's
+ * own, chained so that all can be dropped at once: the end of a process is obh_arena_drop, never lua_close. Some blocks of a copy
+ * are its template's (template.c): it counts them as its own, reads them, and only ever gives them up.
  *
  * A request over the limit is refused (F4). Lua then collects its garbage and asks again; if that succeeds the refusal is
  * cured, else it stays in `refused` and the process dies at its next instruction or call, whatever catches the error. So that
@@ -26,17 +27,20 @@ OBH_JUMPED_OVER_BEGIN
 #define OBH_ASAN 1
 #endif
 
-/* Under AddressSanitizer a free small block is poisoned but for the link to the next one. */
+/* Under AddressSanitizer a free small block is poisoned but for its first words. */
 #ifdef OBH_ASAN
 #include <sanitizer/asan_interface.h>
-#define CLOSE_BLOCK(block, size) __asan_poison_memory_region((char *)(block) + sizeof(void *), (size) - sizeof(void *))
+#define CLOSE_BLOCK(block, size, head) __asan_poison_memory_region((char *)(block) + (head), (size) - (head))
 #define OPEN_BLOCK(block, size) __asan_unpoison_memory_region(block, size)
 #else
-#define CLOSE_BLOCK(block, size) ((void)0)
+#define CLOSE_BLOCK(block, size, head) ((void)0)
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
 enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, SMALL_HEAP = 32 * 1024 };
+
+/* Classes of blocks up to SMALL bytes; what `free_classes` has bits for. */
+enum { LISTED = OBH_LISTED_CLASSES, IN_DOUBLING = 8, CLASSES = LISTED + OBH_DOUBLINGS * IN_DOUBLING };
 
 /* What malloc keeps beside each of its blocks, which are so much less than a multiple of 16. */
 enum { MALLOC_OVERHEAD = 8 };
@@ -44,6 +48,13 @@ enum { MALLOC_OVERHEAD = 8 };
 struct chunk {
     struct chunk *next;
     size_t size;
+};
+
+/* A free block of a class that has no list of its own. */
+struct obh_free_block {
+    struct obh_free_block *next;  /* of the same class */
+    struct obh_free_block *above; /* of the first one of a class: the first one of the next larger class of its doubling that has any */
+    size_t class;
 };
 
 struct large {
@@ -55,14 +66,14 @@ static inline size_t units(size_t size) { return (size + UNIT - 1) / UNIT; }
 
 /* The smallest class whose blocks have `n` units, and the size of a class in bytes. */
 static inline size_t class_of(size_t n) {
-    if (OBH_LIKELY(n <= 32)) return n;
-    if (n <= 64) return 32 + (n - 32 + 3) / 4;
+    if (OBH_LIKELY(n <= LISTED)) return n;
+    if (n <= 64) return LISTED + (n - 32 + 3) / 4;
     if (n <= 128) return 40 + (n - 64 + 7) / 8;
     return 48 + (n - 128 + 15) / 16;
 }
 
 static inline size_t class_size(size_t class) {
-    if (class <= 32) return class * UNIT;
+    if (class <= LISTED) return class * UNIT;
     if (class <= 40) return (32 + (class - 32) * 4) * UNIT;
     if (class <= 48) return (64 + (class - 40) * 8) * UNIT;
     return (128 + (class - 48) * 16) * UNIT;
@@ -70,19 +81,60 @@ static inline size_t class_size(size_t class) {
 
 static inline size_t class_for(size_t size) { return class_of(units(size)); }
 
-static inline void put_free(obh_arena *arena, void *block, size_t class) {
-    *(void **)block = arena->free_lists[class];
-    arena->free_lists[class] = block;
+/* Where the first free block of an unlisted class is noted, or would be. */
+static inline struct obh_free_block **unlisted_place(obh_arena *arena, size_t class) {
+    struct obh_free_block **place = &arena->unlisted[(class - LISTED - 1) / IN_DOUBLING];
+    while (*place && (*place)->class < class) place = &(*place)->above;
+    return place;
+}
+
+static inline void put_unlisted(obh_arena *arena, struct obh_free_block *block, size_t class) {
+    struct obh_free_block **place = unlisted_place(arena, class), *first = *place;
+    int has_others = first && first->class == class;
+    *block = (struct obh_free_block){has_others ? first : NULL, has_others ? first->above : first, class};
+    *place = block;
     arena->free_classes |= UINT64_C(1) << (class - 1);
-    CLOSE_BLOCK(block, class_size(class));
+    CLOSE_BLOCK(block, class_size(class), sizeof *block);
+}
+
+/* There is one. */
+static inline void *take_unlisted(obh_arena *arena, size_t class) {
+    struct obh_free_block **place = unlisted_place(arena, class), *block = *place;
+    OPEN_BLOCK(block, class_size(class));
+    if (block->next) {
+        block->next->above = block->above;
+        *place = block->next;
+    } else {
+        *place = block->above;
+        arena->free_classes &= ~(UINT64_C(1) << (class - 1));
+    }
+    return block;
+}
+
+static inline void put_listed(obh_arena *arena, void *block, size_t class) {
+    void **list = &arena->free_lists[class - 1];
+    *(void **)block = *list;
+    *list = block;
+    arena->free_classes |= UINT64_C(1) << (class - 1);
+    CLOSE_BLOCK(block, class_size(class), sizeof(void *));
+}
+
+/* There is one. */
+static inline void *take_listed(obh_arena *arena, size_t class) {
+    void **list = &arena->free_lists[class - 1], *block = *list;
+    OPEN_BLOCK(block, class_size(class));
+    *list = *(void **)block;
+    if (!*list) arena->free_classes &= ~(UINT64_C(1) << (class - 1));
+    return block;
+}
+
+static inline void put_free(obh_arena *arena, void *block, size_t class) {
+    if (OBH_LIKELY(class <= LISTED)) return put_listed(arena, block, class);
+    put_unlisted(arena, block, class);
 }
 
 static inline void *take_free(obh_arena *arena, size_t class) {
-    void *block = arena->free_lists[class];
-    OPEN_BLOCK(block, class_size(class));
-    arena->free_lists[class] = *(void **)block;
-    if (!arena->free_lists[class]) arena->free_classes &= ~(UINT64_C(1) << (class - 1));
-    return block;
+    return class <= LISTED ? take_listed(arena, class) : take_unlisted(arena, class);
 }
 
 size_t obh_arena_extent(size_t size) { return size <= SMALL ? class_size(class_for(size)) : units(size) * UNIT; }
@@ -103,10 +155,16 @@ void obh_arena_begin_with(obh_arena *arena, char *chunk, size_t size, int sealed
 
 void obh_arena_close_free_blocks(obh_arena *arena) {
 #ifdef OBH_ASAN
-    for (size_t n = 1; n <= OBH_SMALL_CLASSES; n++) {
-        for (char *block = arena->free_lists[n], *next; block; block = next) {
-            next = *(void **)block;
-            CLOSE_BLOCK(block, class_size(n));
+    for (size_t class = 1; class <= LISTED; class++) {
+        for (void *block = arena->free_lists[class - 1]; block; block = *(void **)block) {
+            CLOSE_BLOCK(block, class_size(class), sizeof(void *));
+        }
+    }
+    for (size_t doubling = 0; doubling < OBH_DOUBLINGS; doubling++) {
+        for (struct obh_free_block *first = arena->unlisted[doubling]; first; first = first->above) {
+            for (struct obh_free_block *block = first; block; block = block->next) {
+                CLOSE_BLOCK(block, class_size(first->class), sizeof *block);
+            }
         }
     }
 #else
@@ -142,7 +200,7 @@ void obh_arena_drop(obh_arena *arena) {
 static void scatter(obh_arena *arena, char *begin, char *end) {
     while (begin < end) {
         size_t n = (size_t)(end - begin) / UNIT;
-        size_t class = n * UNIT >= SMALL ? OBH_SMALL_CLASSES : class_of(n);
+        size_t class = n * UNIT >= SMALL ? CLASSES : class_of(n);
         if (class_size(class) > n * UNIT) class--;
         put_free(arena, begin, class);
         begin += class_size(class);
@@ -154,7 +212,7 @@ static inline int in_image(const obh_arena *arena, const void *block) {
     return (uintptr_t)block - (uintptr_t)arena < arena->image;
 }
 
-/* A block of a class whose free list is empty. */
+/* A block of a class of which none is free. */
 static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
     size_t wanted = class_size(class);
     int is_short = (size_t)(arena->bump_end - arena->bump) < wanted;
@@ -192,7 +250,7 @@ static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
 }
 
 static __attribute__((noinline)) void *allocate_large(obh_arena *arena, size_t size) {
-    if (arena->sealed) {
+    if (arena->sealed && arena->sealed != OBH_SIZING) {
         void *cut = arena->bump;
         if (size > (size_t)(arena->bump_end - arena->bump)) return NULL;
         arena->bump += units(size) * UNIT;
@@ -228,13 +286,19 @@ static void *resize_large(obh_arena *arena, void *user, size_t old_size, size_t 
     return block + 1;
 }
 
-static inline void *take(obh_arena *arena, size_t size) {
-    if (OBH_UNLIKELY(size > SMALL)) return allocate_large(arena, size);
+static __attribute__((noinline)) void *take_other(obh_arena *arena, size_t size) {
+    if (size > SMALL) return allocate_large(arena, size);
     size_t class = class_for(size);
-    return OBH_LIKELY(arena->free_lists[class] != NULL) ? take_free(arena, class) : refill(arena, class);
+    return arena->free_classes >> (class - 1) & 1 ? take_unlisted(arena, class) : refill(arena, class);
 }
 
-/* A block that may be the template's or malloc's. */
+static inline void *take(obh_arena *arena, size_t size) {
+    if (OBH_UNLIKELY(size > LISTED * UNIT)) return take_other(arena, size);
+    size_t class = units(size);
+    return OBH_LIKELY(arena->free_lists[class - 1] != NULL) ? take_listed(arena, class) : refill(arena, class);
+}
+
+/* A block that may be the template's or malloc's, or of a class without a list. */
 static __attribute__((noinline)) void give_other(obh_vm *vm, void *block, size_t size) {
     obh_arena *arena = &vm->arena;
     if (obh_vm_may_share(vm, block) && obh_template_shares(vm->source, block)) {
@@ -247,8 +311,9 @@ static __attribute__((noinline)) void give_other(obh_vm *vm, void *block, size_t
 }
 
 static inline void give(obh_vm *vm, void *block, size_t size) {
-    if (size >= OBH_LEAST_SHARED && OBH_UNLIKELY(size > SMALL || obh_vm_may_share(vm, block))) return give_other(vm, block, size);
-    put_free(&vm->arena, block, class_for(size));
+    if (size >= OBH_LEAST_SHARED && OBH_UNLIKELY(size > LISTED * UNIT || obh_vm_may_share(vm, block)))
+        return give_other(vm, block, size);
+    put_listed(&vm->arena, block, units(size));
 }
 
 /* Over the limit, or malloc has nothing. NULL, unless Swift is on the stack: then it must not fail. */

@@ -115,14 +115,17 @@ enum { OBH_CLOSING_STACK = 256 * 1024 };
 /* ---- names.c, sandbox.c, coroutine.c, trampolines.c ----------------------------------- */
 
 /* Keys of the registry, beside Lua's own and addresses. Those up to OBH_KEY_NEAR are looked up for every message: the registry
- * keeps them in its array, which costs a fifth of a search in its hash part. */
+ * keeps them in its array, which costs a fifth of a search in its hash part. The others are so far away that Lua never makes its
+ * array large enough for some of them. */
 enum {
     OBH_KEY_PEER = LUA_RIDX_LAST + 1,
     OBH_KEY_MEMORY,
     OBH_KEY_LAZY,
-    OBH_KEY_TYPES = OBH_KEY_LAZY, /* + the type, from 1 */
-    OBH_KEY_NEAR = OBH_KEY_TYPES + obh_type_channel,
-    OBH_KEY_TABLES = OBH_KEY_TYPES + obh_type_count,
+    OBH_KEY_NEAR_TYPES = OBH_KEY_LAZY, /* + the type, from 1 */
+    OBH_KEY_NEAR = OBH_KEY_NEAR_TYPES + obh_type_channel,
+    OBH_KEY_FAR = 1 << 16,
+    OBH_KEY_FAR_TYPES = OBH_KEY_FAR, /* + the type, of those after obh_type_channel */
+    OBH_KEY_TABLES = OBH_KEY_FAR_TYPES + obh_type_count, /* + the module; globals are where Lua has them */
     OBH_KEY_GENERATOR = OBH_KEY_TABLES + obh_module_count
 };
 _Static_assert(OBH_KEY_NEAR == 8, "the array's size is a power of two");

@@ -15,7 +15,7 @@
     X(lua_rawlen) X(lua_touserdata) X(lua_tothread) X(lua_tocfunction) X(lua_topointer) X(lua_rawequal) \
     X(lua_pushnil) X(lua_pushnumber) X(lua_pushinteger) X(lua_pushlstring) X(lua_pushstring) X(lua_pushfstring) \
     X(lua_pushcclosure) X(lua_pushboolean) X(lua_pushlightuserdata) X(lua_pushthread) X(lua_getfield) \
-    X(lua_rawget) X(lua_rawgeti) X(lua_rawgetp) X(lua_createtable) X(lua_newuserdatauv) X(lua_getmetatable) \
+    X(lua_gettable) X(lua_rawget) X(lua_rawgeti) X(lua_rawgetp) X(lua_createtable) X(lua_newuserdatauv) X(lua_getmetatable) \
     X(lua_getiuservalue) X(lua_setfield) X(lua_rawset) X(lua_rawseti) X(lua_rawsetp) X(lua_setmetatable) \
     X(lua_setiuservalue) X(lua_callk) X(lua_pcallk) X(lua_load) X(lua_dump) X(lua_yieldk) X(lua_resume) \
     X(lua_status) X(lua_isyieldable) X(lua_gc) X(lua_error) X(lua_next) X(lua_concat) X(lua_getstack) \
@@ -69,6 +69,7 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_pushlightuserdata (obh_lua.lua_pushlightuserdata)
 #define lua_pushthread (obh_lua.lua_pushthread)
 #define lua_getfield (obh_lua.lua_getfield)
+#define lua_gettable (obh_lua.lua_gettable)
 #define lua_rawget (obh_lua.lua_rawget)
 #define lua_rawgeti (obh_lua.lua_rawgeti)
 #define lua_rawgetp (obh_lua.lua_rawgetp)

@@ -75,7 +75,7 @@ enum { CATALOG = sizeof catalog / sizeof *catalog };
 
 _Static_assert(OBH_TABLES == obh_module_count + obh_type_count, "room for each table in obh_vm");
 
-/* What Lua's own messages call a table; NULL: nothing. */
+/* What Lua's own messages call a table (push_loaded); NULL: nothing. */
 static const char *const known_as[obh_module_count] = {
 #define OBH_MODULE(module, name) [obh_module_##module] = name,
 #include "functions.def"
@@ -277,11 +277,37 @@ static int pending_name(const obh_vm *vm, lua_State *L, int table, int index) {
     return number < 0 || is_given(vm, table, number) ? -1 : number;
 }
 
-/* __index of lazy tables, and of userdata that have no methods. */
+static inline lua_Integer key_of(int module) {
+    return module == obh_module_global ? LUA_RIDX_GLOBALS : OBH_KEY_TABLES + module;
+}
+
+/* Lua's messages look for the name of a function in the registry's table of what is loaded. It is made, of the tables that there
+ * are, when they first do: few processes ever do. */
+static void push_loaded(obh_vm *vm, lua_State *L) {
+    lua_createtable(L, 0, 4);
+    for (int module = 0; module < obh_module_count; module++) {
+        if (!known_as[module]) continue;
+        if (lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(module)) == LUA_TTABLE) {
+            lua_setfield(L, -2, known_as[module]);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    lua_pushliteral(L, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    vm->has_loaded = 1;
+}
+
+/* __index of lazy tables, of the registry, and of userdata that have no methods. */
 static int lazy_index(lua_State *L) {
     obh_vm *vm = obh_vm_of(L);
     int table = lazy_table(vm, L, 1), number = table < 0 ? -1 : pending_name(vm, L, table, 2);
     if (number < 0) {
+        if (lua_rawequal(L, 1, LUA_REGISTRYINDEX) && lua_type(L, 2) == LUA_TSTRING && !strcmp(lua_tostring(L, 2), LUA_LOADED_TABLE)) {
+            push_loaded(vm, L);
+            return 1;
+        }
         lua_pushnil(L);
         return 1;
     }
@@ -338,28 +364,50 @@ static void make_lazy(obh_vm *vm, lua_State *L, int table) {
 }
 
 /* Makes the table on top that of a module. */
-static void adopt(obh_vm *vm, lua_State *L, int table) {
-    make_lazy(vm, L, table);
+static void adopt(obh_vm *vm, lua_State *L, int module) {
+    make_lazy(vm, L, module);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + table);
-    if (known_as[table]) {
-        lua_pushliteral(L, LUA_LOADED_TABLE);
-        lua_rawget(L, LUA_REGISTRYINDEX);
-        lua_pushstring(L, known_as[table]);
-        lua_pushvalue(L, -3);
-        lua_rawset(L, -3);
+    lua_rawseti(L, LUA_REGISTRYINDEX, key_of(module));
+    if (known_as[module] && vm->has_loaded) {
+        lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        lua_pushvalue(L, -2);
+        lua_setfield(L, -2, known_as[module]);
         lua_pop(L, 1);
     }
 }
 
+static void index_strings(lua_State *L);
+
 void obh_lua_pushmodule(lua_State *L, int module) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TABLES + module) == LUA_TTABLE)) return;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(module)) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 0);
     adopt(obh_vm_of(L), L, module);
+    if (module == obh_module_string) index_strings(L);
 }
 
 /* Strings are indexed, and calculate, without a name. */
+
+/* Their __index until there is a table of their functions; from then on it is that. */
+static int first_string_index(lua_State *L) {
+    lua_settop(L, 2);
+    obh_lua_pushmodule(L, obh_module_string);
+    lua_replace(L, 1);
+    lua_gettable(L, 1);
+    return 1;
+}
+
+/* What strings are indexed by is the table on top. */
+static void index_strings(lua_State *L) {
+    lua_pushliteral(L, "");
+    if (lua_getmetatable(L, -1)) {
+        lua_pushvalue(L, -3);
+        lua_setfield(L, -2, "__index");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 static void open_strings(lua_State *L) {
     lua_pushliteral(L, "");
     lua_createtable(L, 0, ARITHMETIC + 1);
@@ -367,7 +415,7 @@ static void open_strings(lua_State *L) {
         lua_pushcfunction(L, string_arithmetic[i].function);
         lua_setfield(L, -2, string_arithmetic[i].event);
     }
-    obh_lua_pushmodule(L, obh_module_string);
+    lua_pushcfunction(L, first_string_index);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
@@ -379,10 +427,9 @@ void obh_make_globals(lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, lazy_newindex);
     lua_setfield(L, -2, "__newindex");
+    lua_pushvalue(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_LAZY);
-    lua_pushliteral(L, LUA_LOADED_TABLE);
-    lua_createtable(L, 0, 4);
-    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_setmetatable(L, LUA_REGISTRYINDEX);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     adopt(obh_vm_of(L), L, obh_module_global);
     lua_pop(L, 1);
@@ -429,7 +476,8 @@ static int collected(lua_State *L) {
 
 /* Their metatable is out of a program's reach (getmetatable says false): so it holds no more than what Lua looks for. */
 static void push_metatable(lua_State *L, int type) {
-    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type) == LUA_TTABLE)) return;
+    lua_Integer key = (type <= obh_type_channel ? OBH_KEY_NEAR_TYPES : OBH_KEY_FAR_TYPES) + type;
+    if (OBH_LIKELY(lua_rawgeti(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE)) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, type_names[type]);
@@ -451,7 +499,7 @@ static void push_metatable(lua_State *L, int type) {
         lua_setfield(L, -2, catalog[i].text);
     }
     lua_pushvalue(L, -1);
-    lua_rawseti(L, LUA_REGISTRYINDEX, OBH_KEY_TYPES + type);
+    lua_rawseti(L, LUA_REGISTRYINDEX, key);
 }
 
 /* A process's VM has no userdata but these, full or light, as far as a program can reach; the first 8 bytes hold the type. */

@@ -120,6 +120,7 @@ int obh_base_getmetatable(lua_State *L) {
         lua_pushboolean(L, 0); /* the runtime's own: as if it had a __metatable */
         return 1;
     }
+    if (lua_type(L, 1) == LUA_TSTRING) obh_lua_pushmodule(L, obh_module_string); /* which stands in it from then on */
     if (!lua_getmetatable(L, 1)) {
         lua_pushnil(L);
         return 1;

@@ -435,6 +435,7 @@ static obh_template *make_in(char *memory, size_t capacity, const obh_vm_options
     made->shared.size = SIZE_MAX;
     if (obh_vm_set_up(original, options)) {
         *more = 1;
+        obh_arena_drop(&original->arena);
         obh_template_free(made);
         return NULL;
     }

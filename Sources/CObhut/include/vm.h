@@ -109,28 +109,31 @@ enum { OBH_YIELD_NONE = 0, OBH_YIELD_BLOCK = 1, OBH_YIELD_PREEMPT = 2 };
 
 /* ---- The arena ------------------------------------------------------------------ */
 
-enum { OBH_SMALL_CLASSES = 56 /* of blocks up to 2 KB */ };
+/* Classes of blocks up to 256 bytes, which have a free list each, and the doublings from there to 2 KB. */
+enum { OBH_LISTED_CLASSES = 32, OBH_DOUBLINGS = 3 };
 
-/* A template is being made; its code is being loaded, of which copies may share blocks. */
-enum { OBH_SEALED = 1, OBH_LOADING };
+/* A template is being made; its code is being loaded, of which copies may share blocks; its stack is being sized, and what is
+ * large does not stay. */
+enum { OBH_SEALED = 1, OBH_LOADING, OBH_SIZING };
 
 /* All of a process's Lua memory (arena.c). Owner's alone. */
 typedef struct obh_arena {
-    void *free_lists[OBH_SMALL_CLASSES + 1]; /* by class; [0] unused */
-    uint64_t free_classes;                   /* bit n-1: free_lists[n] is not empty */
-    char *bump, *bump_end;                   /* what is left of the newest chunk */
-    void *chunks;                            /* all chunks, but the first one of a clone */
-    size_t image;                            /* so many bytes from here on hold blocks that are no chunk's and not malloc's */
-    uint8_t sealed;                          /* OBH_SEALED, OBH_LOADING: a template is being made, nothing from malloc */
-    void *large;                             /* all blocks over 2 KB, doubly linked */
-    size_t used;                             /* bytes that Lua holds */
-    size_t held;                             /* bytes taken from malloc */
-    size_t peak;                             /* largest `used` */
-    size_t turnover, warm_at;                /* bytes ever allocated, and at how many obh_vm_warm_up is called */
-    size_t limit;                            /* SIZE_MAX: none */
-    size_t refused;                          /* size of the refused allocation that nothing has cured yet; 0: none */
-    uint8_t is_traced;                       /* the process dies of `refused`, and what its report needs is under way or there */
-    uint8_t has_traceback;                   /* it is there */
+    void *free_lists[OBH_LISTED_CLASSES]; /* by class, from 1 */
+    struct obh_free_block *unlisted[OBH_DOUBLINGS]; /* of the classes above these: one block of each, the smallest first */
+    uint64_t free_classes;                /* bit n-1: there is a free block of class n */
+    char *bump, *bump_end;                /* what is left of the newest chunk */
+    void *chunks;                         /* all chunks, but the first one of a clone */
+    size_t image;                         /* so many bytes from here on hold blocks that are no chunk's and not malloc's */
+    void *large;                          /* all blocks over 2 KB, doubly linked */
+    size_t used;                          /* bytes that Lua holds */
+    size_t held;                          /* bytes taken from malloc */
+    size_t peak;                          /* largest `used` */
+    size_t turnover, warm_at;             /* bytes ever allocated, and at how many obh_vm_warm_up is called */
+    size_t limit;                         /* SIZE_MAX: none */
+    size_t refused;                       /* size of the refused allocation that nothing has cured yet; 0: none */
+    uint8_t sealed;                       /* OBH_SEALED, ...: a template is being made, nothing from malloc */
+    uint8_t is_traced;                    /* the process dies of `refused`, and what its report needs is under way or there */
+    uint8_t has_traceback;                /* it is there */
 } obh_arena;
 
 enum { OBH_HOST_SPACE = 200 };
@@ -171,6 +174,7 @@ typedef struct obh_vm {
     const char *peer_text;
     uint64_t host_space[OBH_HOST_SPACE / 8]; /* the Lua layer's, for what `host` points to */
     uint8_t sorted_pairs;
+    uint8_t has_loaded;                    /* Lua's messages have asked for the table of what is loaded (names.c) */
     obh_arena arena;                       /* last: a clone's first chunk follows it */
 } obh_vm;
 

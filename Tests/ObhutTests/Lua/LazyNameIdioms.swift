@@ -82,6 +82,9 @@ enum LazyNameIdioms {
         ("counting", "local n = 0 for _ in pairs(_G) do n = n + 1 end load = nil local m = 0 for _ in pairs(_G) do m = m + 1 end print(n - m)"),
         // Methods of strings.
         ("method of a string", "print(('x'):rep(3), ('%d'):format(5), #('x'):rep(10), pcall(function() return ('x'):nothing() end))"),
+        ("method before the table", "print(('x').nothing, ('x')[1], ('x')['a\\0b'], ('x')[nil], pcall(function() ('x').y = 1 end)) print(('x'):rep(2), string.rep == ('').rep, getmetatable('').__index == string)"),
+        ("table before the method", "setmetatable(string, {__index = function(s, i) return i end}) print(('x')[1], ('x').foo, ('x'):rep(2), string.foo) print(coroutine.wrap(function() getmetatable(string).__index = function() return coroutine.yield('inside') end return ('x').foo end)())"),
+        ("method in a coroutine first", "print(coroutine.wrap(function() return ('x'):rep(2) end)(), string.rep('x', 3))"),
         ("overridden method", "function string.rep() return 'mine' end print(('x'):rep(3), string.rep('x', 2)) function string:twice() return self .. self end print(('ab'):twice())"),
         ("overridden after use", "print(('x'):rep(3)) string.rep = function() return 'mine' end print(('x'):rep(3))"),
         (
@@ -107,6 +110,7 @@ enum LazyNameIdioms {
         ("chance before and after pairs", "print(math.random(1 << 40)) for _ in pairs(math) do end print(math.random(1 << 40))"),
         // What is told of functions and tables.
         ("names in messages", "print(pcall(string.rep)) print(pcall(math.floor, {})) print(pcall(setmetatable)) print(pcall(process.send)) print(pcall(coroutine.resume)) print(pcall(utf8.char, -1))"),
+        ("names in messages, of tables that come later", "print(pcall(string.rep)) local late = {math.floor, table.concat, utf8.char, coroutine.wrap} for i = 1, #late do print(pcall(late[i])) end print(debug.traceback('m'))"),
         ("names in messages, called", "print(pcall(function() string.rep() end)) print(pcall(function() ('x'):rep({}) end)) print(pcall(function() local f = math.floor f({}) end))"),
         ("name of what pairs gives", "print(pcall((pairs({})))) print(pcall((pairs({})), 5))"),
         ("name of what pairs gives, in a loop", "print(pcall(function() local f = pairs({}) for k in f, 5 do end end))"),
