@@ -3,7 +3,7 @@
  * Blocks up to 2 KB, the stack of a coroutine and a small string table among them, are cut from chunks and recycled by
  * class: up to 256 bytes there is one for each step of 8, above that eight for each doubling. Each of the former has a list of
  * its free blocks. Of the latter most processes never have any: what their lists begin with stands in the free blocks
- * themselves. Chunks begin at 512 bytes and grow with the process, so that an idle worker stays small. Larger blocks are malloc's
+ * themselves. Chunks begin at 256 bytes and grow with the process, so that an idle worker stays small. Larger blocks are malloc's
  * own, chained so that all can be dropped at once: the end of a process is obh_arena_drop, never lua_close. Some blocks of a copy
  * are its template's (template.c): it counts them as its own, reads them, and only ever gives them up.
  *
@@ -37,7 +37,7 @@ OBH_JUMPED_OVER_BEGIN
 #define OPEN_BLOCK(block, size) ((void)0)
 #endif
 
-enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 512, LARGEST_CHUNK = 64 * 1024, SMALL_HEAP = 32 * 1024 };
+enum { UNIT = 8, SMALL = 256 * UNIT, FIRST_CHUNK = 256, LARGEST_CHUNK = 64 * 1024, SMALL_HEAP = 32 * 1024 };
 
 /* Classes of blocks up to SMALL bytes; what `free_classes` has bits for. */
 enum { LISTED = OBH_LISTED_CLASSES, IN_DOUBLING = 8, CLASSES = LISTED + OBH_DOUBLINGS * IN_DOUBLING };
@@ -212,38 +212,48 @@ static inline int in_image(const obh_arena *arena, const void *block) {
     return (uintptr_t)block - (uintptr_t)arena < arena->image;
 }
 
-/* A block of a class of which none is free. */
-static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
-    size_t wanted = class_size(class);
-    int is_short = (size_t)(arena->bump_end - arena->bump) < wanted;
+/* Whether a block of a class is cut from a larger free one rather than from the newest chunk. */
+static inline int cuts_up(const obh_arena *arena, size_t wanted, int is_short) {
     /* A small heap fills its holes before it grows: there may be a million of it, and what a template leaves free is in all its
      * copies. But what those might share has to lie behind all else. */
     int fills = arena->sealed == OBH_LOADING ? wanted < OBH_LEAST_SHARED : arena->used < SMALL_HEAP;
     /* A program that freed many blocks of another size should not have to grow for it. */
-    int wastes = is_short && arena->held - arena->used > arena->used / 8;
+    return fills || (is_short && arena->held - arena->used > arena->used / 8);
+}
+
+static __attribute__((noinline)) void *cut_up(obh_arena *arena, uint64_t larger, size_t wanted) {
+    size_t from = (size_t)__builtin_ctzll(larger) + 1;
+    char *block = take_free(arena, from);
+    scatter(arena, block + wanted, block + class_size(from));
+    return block;
+}
+
+/* Begins a new chunk, in which there is room for as much. 0, or -1 when memory is short. */
+static __attribute__((noinline)) int add_chunk(obh_arena *arena, size_t wanted) {
+    if (arena->sealed) return -1;
+    size_t size = FIRST_CHUNK;
+    while (size < LARGEST_CHUNK && size < arena->held / 64) size *= 2;
+    if (size < wanted + sizeof(struct chunk) + MALLOC_OVERHEAD) size = wanted + sizeof(struct chunk) + MALLOC_OVERHEAD;
+    size -= MALLOC_OVERHEAD;
+    struct chunk *chunk = malloc(size);
+    if (!chunk) return -1;
+    scatter(arena, arena->bump, arena->bump_end);
+    chunk->next = arena->chunks;
+    chunk->size = size;
+    arena->chunks = chunk;
+    arena->bump = (char *)(chunk + 1);
+    arena->bump_end = arena->bump + (size - sizeof *chunk) / UNIT * UNIT;
+    arena->held += size + MALLOC_OVERHEAD;
+    return 0;
+}
+
+/* A block of a class of which none is free. */
+static __attribute__((noinline)) void *refill(obh_arena *arena, size_t class) {
+    size_t wanted = class_size(class);
+    int is_short = (size_t)(arena->bump_end - arena->bump) < wanted;
     uint64_t larger = arena->free_classes >> class << class;
-    if (larger && (fills || wastes)) {
-        size_t from = (size_t)__builtin_ctzll(larger) + 1;
-        char *block = take_free(arena, from);
-        scatter(arena, block + wanted, block + class_size(from));
-        return block;
-    }
-    if (is_short) {
-        if (arena->sealed) return NULL;
-        size_t size = FIRST_CHUNK;
-        while (size < LARGEST_CHUNK && size < arena->held / 32) size *= 2;
-        if (size < wanted + sizeof(struct chunk) + MALLOC_OVERHEAD) size = wanted + sizeof(struct chunk) + MALLOC_OVERHEAD;
-        size -= MALLOC_OVERHEAD;
-        struct chunk *chunk = malloc(size);
-        if (!chunk) return NULL;
-        scatter(arena, arena->bump, arena->bump_end);
-        chunk->next = arena->chunks;
-        chunk->size = size;
-        arena->chunks = chunk;
-        arena->bump = (char *)(chunk + 1);
-        arena->bump_end = arena->bump + (size - sizeof *chunk) / UNIT * UNIT;
-        arena->held += size + MALLOC_OVERHEAD;
-    }
+    if (larger && cuts_up(arena, wanted, is_short)) return cut_up(arena, larger, wanted);
+    if (OBH_UNLIKELY(is_short) && add_chunk(arena, wanted)) return NULL;
     void *block = arena->bump;
     arena->bump += wanted;
     return block;

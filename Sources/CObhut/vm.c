@@ -134,7 +134,7 @@ static int set_up(lua_State *L) {
  * cycle. A process that is asked now and then has to be small more than it has to be quick, and there may be a million of it:
  * a cycle is done in one step, because between two steps a heap grows. One that allocates much is Lua's own (the second
  * figures are Lua's). */
-enum { COLD_PAUSE = 105, HOT_PAUSE = 200, COLD_STEP = 400, HOT_STEP = 100 };
+enum { COLD_PAUSE = 108, HOT_PAUSE = 200, COLD_STEP = 400, HOT_STEP = 100 };
 
 /* Bytes that a process allocates until then. */
 enum { COLD_BYTES = 1024 * 1024 };

@@ -59,13 +59,13 @@ import Testing
             """
             local loaded = function() return {\(code)} end
             return {main = function()
-              local cold = collectgarbage('setpause', 104)
+              local cold = collectgarbage('setpause', 108)
               for i = 1, 100000 do local garbage = {i} end
               local hot = collectgarbage('setpause', 200)
               return cold .. ' ' .. hot
             end}
             """)
-        #expect(end == .value("104 200"))
+        #expect(end == .value("108 200"))
     }
 
     /// Without a watch, nothing but the lethal signal itself interrupts a process that computes.
