@@ -1,11 +1,12 @@
 """T3: one process sends, another receives, each as fast as it can; the time until the last has been received.
 
 The second line compares a full mailbox with a short one: the receiver waits until so many messages are queued, then
-takes them all. The cost of a message is that of its sending and its receiving.
+takes them all. The cost of a message is that of its sending and its receiving. Beside them a C program does with the blocks
+alone what sender and receiver do: what a full mailbox costs more than a short one because no cache holds it.
 """
 from pathlib import Path
 
-from harness import Bench, Curve, Figure, Options, Panel, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, Panel, driver, erlang, obhut_exec, ratio_at_most, reported
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,12 +33,16 @@ def benches(options: Options) -> list[Bench]:
                 "full": lambda: obhut_exec(HERE, "flood:queued", full, 1),
                 "short": lambda: obhut_exec(HERE, "flood:queued", 1_000, full // 1_000),
                 "erlang": lambda: erlang("flood", "queued", full, 1),
+                "blocks": lambda: driver(HERE / "blocks.c", full, 1),
+                "few": lambda: driver(HERE / "blocks.c", 1_000, full // 1_000),
             },
             figures=[
                 Figure("T3.length", f"a message at {full:,} queued, beside one at 1,000", "ns", ("full", "each"),
                        ratio_at_most(1.0), ("short", "each"), "ours, 1,000"),
                 Figure("T3.full", f"a message at {full:,} queued", "ns", ("full", "each"), ratio_at_most(2.5),
                        ("erlang", "each")),
+                Figure("T3.memory", f"a block of memory at {full:,} queued, beside one at 1,000, in C alone", "ns",
+                       ("blocks", "each"), reported(), ("few", "each"), "C, 1,000"),
             ],
         ),
     ]
