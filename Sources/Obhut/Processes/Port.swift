@@ -215,8 +215,8 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             switch wait {
             case .no: throw .timeout
             case .lookOut:
-                let hasCome = Patience.lookOut(for: left) { lookout.wasCalled }
-                end = .lookedOut(hasCome: lookout.giveBack() || hasCome)
+                end = .lookedOut(Patience.lookOut(for: left) { lookout.wasCalled })
+                _ = lookout.giveBack()
             case .sleep where left == 0:
                 lock.with { waiting -= 1 }
                 throw .timeout
@@ -233,7 +233,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     /// What came of it.
     private enum LastWait {
         case none
-        case lookedOut(hasCome: Bool)
+        case lookedOut(LookoutEnd)
         /// For so many nanoseconds.
         case slept(Int64)
     }
@@ -250,9 +250,9 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         var mayLookOut = true
         switch last {
         case .none: break
-        case .lookedOut(let hasCome):
-            patience.lookedOut(hasCome)
-            mayLookOut = hasCome
+        case .lookedOut(let end):
+            patience.lookedOut(end)
+            mayLookOut = end == .came
         case .slept(let duration):
             waiting -= 1
             patience.slept(duration)

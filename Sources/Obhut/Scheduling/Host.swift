@@ -366,12 +366,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     func lookOut(_ worker: WorkerPointer) -> Bool {
         guard worker.pointee.patience.isWorthwhile, worker.pointee.index < limits.workers, lookout.take() else { return false }
         let poll = scheduler.idlePoll.flatMap { $0.tryTake() ? $0 : nil }
-        let hasCome = hasWork() || Patience.lookOut(elsewhere: { poll?.look() ?? false }) { lookout.wasCalled }
+        let end = hasWork() ? .came : Patience.lookOut(elsewhere: poll?.look) { lookout.wasCalled }
         poll?.giveBack()
+        worker.pointee.patience.lookedOut(end)
         // Who was not called by now looks once more in `park`.
-        let goesOn = lookout.giveBack() || hasCome
-        worker.pointee.patience.lookedOut(goesOn)
-        return goesOn
+        return lookout.giveBack() || end == .came
     }
 
     /// Sleeps until there may be something to run. False when the host has stopped.

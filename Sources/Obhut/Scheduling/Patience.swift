@@ -8,18 +8,18 @@ import Synchronization
 /// twenty more pass until it runs. Who is spoken to again and again by somebody who waits for the answer would pay this each
 /// time. So a thread that had to be woken soon after it had fallen asleep, some times in a row, looks out next time: about as
 /// long as a sleep costs, so that it never pays much more than double (Karlin, Li, Manasse and Owicki, "Empirical studies of
-/// competitive spinning for a shared-memory multiprocessor", 1991). Once in vain, and it sleeps at once again until it has new
-/// reason, twice as much each time: an idle runtime uses no CPU (H4), and one that is woken in a steady beat that is a little too
+/// competitive spinning for a shared-memory multiprocessor", 1991). As soon as somebody else wants its processor it sleeps. Once in
+/// vain, and it sleeps at once again until it has new reason, twice as much each time: an idle runtime uses no CPU (H4), and one that is woken in a steady beat that is a little too
 /// slow uses hardly more than it did.
 struct Patience {
     /// Nanoseconds.
     private static let longest: Int64 = 50_000
     /// A sleep of up to so many nanoseconds, with the time that it took to be woken from it, would have been spared by a look.
     private static let soon = 2 * longest
-    /// Between two looks nobody else had the processor for as long, unless it was asked for.
-    private static let hop: Int64 = 2_000
     /// So many of them in a row are reason enough, at first and at most.
     private static let enough: (first: UInt8, most: UInt8) = (3, 96)
+    /// Who gave way for so many nanoseconds gave way to somebody.
+    private static let turn: Int64 = 2_000
 
     /// A seam for tests: every thread looks out before it sleeps.
     static let isEndless = Atomic<Bool>(false)
@@ -35,33 +35,38 @@ struct Patience {
         shortSleeps = duration <= Patience.soon ? min(shortSleeps + 1, enough) : 0
     }
 
-    /// It looked out, and what it waited for has come, or has not.
-    mutating func lookedOut(_ hasCome: Bool) {
-        enough = hasCome ? Patience.enough.first : min(enough * 2, Patience.enough.most)
-        shortSleeps = hasCome ? enough : 0
+    /// It looked out.
+    mutating func lookedOut(_ end: LookoutEnd) {
+        let wasRight = end == .came
+        enough = wasRight ? Patience.enough.first : min(enough * 2, Patience.enough.most)
+        shortSleeps = wasRight ? enough : 0
     }
 
     /// - Parameter most: nanoseconds; negative: no less than is usual.
     /// - Parameter hasCome: asked again and again, and what takes longer, `elsewhere`, each microsecond or so.
-    /// - Returns: whether `hasCome`; false when it has not for long enough.
-    static func lookOut(for most: Int64 = -1, elsewhere: () -> Bool = { false }, _ hasCome: () -> Bool) -> Bool {
+    static func lookOut(for most: Int64 = -1, elsewhere: (() -> Bool)? = nil, _ hasCome: () -> Bool) -> LookoutEnd {
         let start = Clock.read(CLOCK_MONOTONIC)
         let end = start + (most < 0 ? longest : min(most, longest))
-        var now = start, looks = 1
-        repeat {
-            for _ in 0..<looks {
-                if hasCome() { return true }
+        while true {
+            for _ in 0..<32 {
+                if hasCome() { return .came }
                 obh_relax()
             }
-            if elsewhere() { return true }
-            // Who is to come may wait for this processor. Where nobody does, looking costs less than asking.
-            let before = now
+            if let elsewhere, elsewhere() { return .came }
+            let before = Clock.read(CLOCK_MONOTONIC)
             sched_yield()
-            now = Clock.read(CLOCK_MONOTONIC)
-            looks = now - before > hop ? 1 : 32
-        } while now < end
-        return hasCome()
+            let now = Clock.read(CLOCK_MONOTONIC)
+            if now - before > turn { return .gaveWay }
+            if now >= end { return .inVain }
+        }
     }
+}
+
+/// How a look ended; something may have come all the same, if not `inVain`.
+enum LookoutEnd {
+    case came, inVain
+    /// Somebody else wanted the processor, perhaps who is to come; and from one that is awake it costs little to be woken.
+    case gaveWay
 }
 
 /// The place of one thread that looks out, and that others call where they would have to wake one who sleeps.

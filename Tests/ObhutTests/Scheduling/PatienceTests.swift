@@ -17,18 +17,18 @@ import Testing
         #expect(!patience.hasReason, "it would have been in vain")
         for _ in 0..<3 { patience.slept(20_000) }
         #expect(patience.hasReason)
-        patience.lookedOut(true)
+        patience.lookedOut(.came)
         #expect(patience.hasReason)
         // Each look in vain is paid for with twice as many short sleeps.
         for needed in [6, 12, 24, 48, 96, 96] {
-            patience.lookedOut(false)
+            patience.lookedOut(needed % 24 == 0 ? .inVain : .gaveWay)
             #expect(!patience.hasReason)
             for _ in 1..<needed { patience.slept(20_000) }
             #expect(!patience.hasReason, "\(needed)")
             patience.slept(20_000)
             #expect(patience.hasReason, "\(needed)")
         }
-        patience.lookedOut(true)
+        patience.lookedOut(.came)
         patience.slept(1_000_000)
         for _ in 0..<3 { patience.slept(20_000) }
         #expect(patience.hasReason)
@@ -36,15 +36,18 @@ import Testing
 
     @Test func aLookEnds() {
         var looks = 0
-        #expect(!Patience.lookOut { looks += 1; return false })
-        #expect(looks > 1)
+        let neverComes = Patience.lookOut { looks += 1; return false }
+        #expect(neverComes != .came && looks > 1)
         looks = 0
-        #expect(Patience.lookOut { looks += 1; return looks == 2 })
-        #expect(looks == 2)
+        let comes = Patience.lookOut { looks += 1; return looks == 2 }
+        #expect(comes == .came && looks == 2)
         looks = 0
-        #expect(!Patience.lookOut(for: 0) { looks += 1; return false })
-        #expect(looks > 0)
-        #expect(Patience.lookOut(elsewhere: { true }) { false })
+        let hasNoTime = Patience.lookOut(for: 0) { looks += 1; return false }
+        #expect(hasNoTime != .came && looks > 0)
+        let comesElsewhere = Patience.lookOut(elsewhere: { true }) { false }
+        #expect(comesElsewhere == .came)
+        let busy = Patience.lookOut(elsewhere: { usleep(5000); return false }) { false }
+        #expect(busy != .came)
     }
 
     @Test func whoLooksOutIsCalledOnce() {
