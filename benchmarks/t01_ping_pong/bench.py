@@ -1,11 +1,12 @@
 """T1: two processes of one host send a number to and fro.
 
 Both sides of the Lua do what a server does: `inbox:receive()`, `msg:from()`, `payload():data()`, `process.send`. The
-Erlang carries the sender in the message, as its servers do. Both time the loop from inside.
+Erlang carries the sender in the message, as its servers do. Both time the loop from inside. Beside them, what of it is liblua's
+own: the same Lua in two stock states on one thread, with no more than it takes to hand a number over.
 """
 from pathlib import Path
 
-from harness import Bench, Curve, Figure, Options, Panel, erlang, obhut_exec, ratio_at_most
+from harness import Bench, Curve, Figure, Options, Panel, driver, erlang, obhut_exec, ratio_at_most, reported
 
 HERE = Path(__file__).resolve().parent
 
@@ -18,9 +19,14 @@ def benches(options: Options) -> list[Bench]:
         sides={
             "ours": lambda: obhut_exec(HERE, "ping_pong:main", trips),
             "erlang": lambda: erlang("ping_pong", trips),
+            "stock": lambda: driver(HERE / "stock.c", trips, package="lua5.4"),
         },
-        figures=[Figure("T1", "ping-pong between two Lua processes, round trip", "ns", ("ours", "round_trip"),
-                        ratio_at_most(1.0), ("erlang", "round_trip"))],
+        figures=[
+            Figure("T1", "ping-pong between two Lua processes, round trip", "ns", ("ours", "round_trip"),
+                   ratio_at_most(1.0), ("erlang", "round_trip")),
+            Figure("T1.stock", "the same Lua in stock states on one thread, no runtime at all", "ns", ("stock", "round_trip"),
+                   reported(), ("erlang", "round_trip"), "Erlang"),
+        ],
     )]
 
 

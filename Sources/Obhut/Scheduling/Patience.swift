@@ -4,13 +4,13 @@ import Synchronization
 
 /// Whether a thread, before it sleeps, looks out for a while for what it waits for.
 ///
-/// Who sleeps has to be woken. That costs the one who wakes it some microseconds, and where its processor went to sleep with it,
-/// twenty more pass until it runs. Who is spoken to again and again by somebody who waits for the answer would pay this each
-/// time. So a thread that had to be woken soon after it had fallen asleep, some times in a row, looks out next time: about as
-/// long as a sleep costs, so that it never pays much more than double (Karlin, Li, Manasse and Owicki, "Empirical studies of
-/// competitive spinning for a shared-memory multiprocessor", 1991). As soon as somebody else wants its processor it sleeps. Once in
-/// vain, and it sleeps at once again until it has new reason, twice as much each time: an idle runtime uses no CPU (H4), and one that is woken in a steady beat that is a little too
-/// slow uses hardly more than it did.
+/// Who sleeps has to be woken. That costs the one who wakes it some microseconds, and where its processor went to sleep with
+/// it, twenty more pass until it runs. Who is spoken to again and again by somebody who waits for the answer would pay this
+/// each time. So a thread that had to be woken soon after it had fallen asleep, some times in a row, looks out next time:
+/// about as long as a sleep costs, so that it never pays much more than double (Karlin, Li, Manasse and Owicki, "Empirical
+/// studies of competitive spinning for a shared-memory multiprocessor", 1991). As soon as somebody else wants its processor
+/// it sleeps. Once in vain, and it sleeps at once again until it has new reason, twice as much each time: an idle runtime
+/// uses no CPU (H4), and one that is woken in a steady beat that is a little too slow uses hardly more than it did.
 struct Patience {
     /// Nanoseconds.
     private static let longest: Int64 = 50_000
