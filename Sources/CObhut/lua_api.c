@@ -36,6 +36,9 @@ int obh_lua_isinteger(lua_State *L, int index) { return lua_isinteger(L, index);
 int obh_lua_toboolean(lua_State *L, int index) { return lua_toboolean(L, index); }
 int64_t obh_lua_tointeger(lua_State *L, int index, int *ok) { return lua_tointegerx(L, index, ok); }
 double obh_lua_tonumber(lua_State *L, int index, int *ok) { return lua_tonumberx(L, index, ok); }
+const char *obh_lua_string(lua_State *L, int index, size_t *size) {
+    return lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, size) : NULL;
+}
 const char *obh_lua_tostring(lua_State *L, int index, size_t *size) { return lua_tolstring(L, index, size); }
 
 static inline int to_scalar(lua_State *L, int index, obh_scalar *scalar) {

@@ -506,7 +506,6 @@ static void push_metatable(lua_State *L, int type) {
 
 void *obh_lua_newuserdata(lua_State *L, int type, size_t size, int user_values) {
     uint64_t *block = lua_newuserdatauv(L, sizeof *block + size, user_values);
-    memset(block, 0, sizeof *block + size);
     block[0] = (uint64_t)type;
     push_metatable(L, type);
     lua_setmetatable(L, -2);

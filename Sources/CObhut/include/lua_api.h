@@ -61,7 +61,6 @@ int obh_lua_toboolean(struct lua_State *L, int index);
 /* `*ok` is 0 when the value is no number, no string that reads as one, or has no integer of its value. */
 int64_t obh_lua_tointeger(struct lua_State *L, int index, int *ok);
 double obh_lua_tonumber(struct lua_State *L, int index, int *ok);
-/* The bytes of a string, or of a number turned into one in its place; NULL for anything else. Never calls __tostring. */
 /* A value that holds no other: OBH_TNIL, _TBOOLEAN, _TINTEGER, _TNUMBER (a float) or _TSTRING. */
 typedef struct obh_scalar {
     int32_t type; /* of any other value: its own */
@@ -74,6 +73,9 @@ typedef struct obh_scalar {
     size_t size;
 } obh_scalar;
 void obh_lua_toscalar(struct lua_State *L, int index, obh_scalar *scalar);
+/* The bytes of a string; NULL for anything else, numbers too. They live as long as the value. */
+const char *obh_lua_string(struct lua_State *L, int index, size_t *size);
+/* The same, or those of a number turned into a string in its place. Never calls __tostring. */
 const char *obh_lua_tostring(struct lua_State *L, int index, size_t *size);
 size_t obh_lua_rawlen(struct lua_State *L, int index);
 int obh_lua_rawequal(struct lua_State *L, int a, int b);
@@ -108,7 +110,7 @@ int obh_lua_next(struct lua_State *L, int index);
  * answers how many: less when the walk is over, and its key gone. -1: the next key or value is another. */
 int obh_lua_nextscalars(struct lua_State *L, int index, int64_t place, obh_scalar *scalars, int count);
 
-/* Userdata of the types of functions.def. Pushes it; the memory is zeroed and 8-byte aligned. */
+/* Userdata of the types of functions.def. Pushes it; the memory is 8-byte aligned and not initialised. */
 void *obh_lua_newuserdata(struct lua_State *L, int type, size_t size, int user_values);
 /* Its memory if the value is of `type`, else NULL. */
 void *obh_lua_touserdata(struct lua_State *L, int index, int type);

@@ -136,7 +136,7 @@ typedef struct obh_arena {
     uint8_t has_traceback;                /* it is there */
 } obh_arena;
 
-enum { OBH_HOST_SPACE = 200 };
+enum { OBH_HOST_SPACE = 256 };
 
 /* ---- The VM ----------------------------------------------------------------------- */
 

@@ -35,6 +35,23 @@ struct Fiber {
     fileprivate var nextMade: FiberPointer? = nil
 }
 
+extension UnsafeMutablePointer where Pointee == Fiber {
+    /// The memory of a fiber's record holds that of one `WaitNode` behind it: a wait at one channel, what most are, takes no other.
+    static let size = MemoryLayout<Fiber>.stride + MemoryLayout<WaitNode>.stride
+
+    /// In the memory of `size` bytes.
+    fileprivate static func make(in memory: UnsafeMutableRawPointer, _ fiber: Fiber) -> FiberPointer {
+        let record = memory.bindMemory(to: Fiber.self, capacity: 1)
+        record.initialize(to: fiber)
+        UnsafeMutableRawPointer(record + 1).bindMemory(to: WaitNode.self, capacity: 1)
+        return record
+    }
+
+    /// In use as long as it is the last of `wait.nodes`, and kept as it is until the fiber waits again.
+    @inline(__always)
+    var ownNode: WaitNodePointer { UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: WaitNode.self) }
+}
+
 /// The right to make one parked fiber ready, once.
 struct FiberTicket {
     let fiber: FiberPointer
@@ -77,9 +94,8 @@ struct LuaProcess {
         guard let thread = obh_fiber_main(vm) else { return nil }
         let space = UnsafeMutableRawPointer(vm) + MemoryLayout<obh_vm>.offset(of: \.host_space)!
         let lua = space.bindMemory(to: LuaProcess.self, capacity: 1)
-        let main = (space + MemoryLayout<LuaProcess>.stride).bindMemory(to: Fiber.self, capacity: 1)
-        assert(MemoryLayout<LuaProcess>.stride + MemoryLayout<Fiber>.stride <= OBH_HOST_SPACE)
-        main.initialize(to: Fiber(thread: thread, state: .ready))
+        assert(MemoryLayout<LuaProcess>.stride + FiberPointer.size <= OBH_HOST_SPACE)
+        let main = FiberPointer.make(in: space + MemoryLayout<LuaProcess>.stride, Fiber(thread: thread, state: .ready))
         lua.initialize(to: LuaProcess(vm: vm, main: main))
         lua.pointee.append(main)
         vm.pointee.host = UnsafeMutableRawPointer(lua)
@@ -97,10 +113,8 @@ struct LuaProcess {
         var next = lua.pointee.made
         while let fiber = next {
             next = fiber.pointee.nextMade
-            fiber.deinitialize(count: 1)
-            fiber.deallocate()
+            UnsafeMutableRawPointer(fiber).deallocate()
         }
-        lua.pointee.main.deinitialize(count: 1)
         lua.pointee.vm.pointee.host = nil
         lua.deinitialize(count: 1)
     }
@@ -157,11 +171,11 @@ struct LuaProcess {
         guard let thread = obh_fiber_spawn(vm, L, arguments) else { return false }
         let fiber: FiberPointer
         if let recycled = spare {
+            assert(recycled.pointee.wait.nodes == nil, "a fiber has ended and its node is in a list")
             fiber = recycled
             spare = recycled.pointee.next
         } else {
-            fiber = .allocate(capacity: 1)
-            fiber.initialize(to: Fiber())
+            fiber = .make(in: .allocate(byteCount: FiberPointer.size, alignment: 16), Fiber())
             fiber.pointee.nextMade = made
             made = fiber
         }

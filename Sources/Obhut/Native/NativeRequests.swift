@@ -244,8 +244,9 @@ enum NativeRequests {
         let (topic, payload) = (reader.bytes(), reader.bytes())
         guard let message = checked(topic, payload, sender.mostBytes, &answer) else { return }
         receiver.pid = pid
-        let outcome = system.send(
-            from: sender.pid, to: pid, topic: message.topic, payload: message.payload, waking: &receiver.process)
+        let outcome = system.post(
+            .makeMessage(.message, from: sender.pid, topic: message.topic, payload: message.payload), to: pid,
+            waking: &receiver.process)
         if sent(outcome, pid, in: system, &answer) { succeed(&answer) }
     }
 

@@ -55,6 +55,15 @@ struct PayloadWriter: ~Copyable {
         if buffer != borrowed { free(buffer) }
     }
 
+    /// Ends the writer and gives what it holds to the caller, who frees it: malloc's, and hardly larger than `count`. Nil if
+    /// everything lies in the memory that was borrowed.
+    consuming func give() -> UnsafeMutableRawPointer? {
+        let (buffer, borrowed, count, unused) = (self.buffer, self.borrowed, self.count, capacity &- self.count)
+        discard self
+        guard buffer != borrowed else { return nil }
+        return unused > 64 ? realloc(buffer, count) ?? buffer : buffer
+    }
+
     /// What is written so far; borrowed, valid until the next mutation.
     var bytes: UnsafeRawBufferPointer {
         @inline(__always) get { UnsafeRawBufferPointer(start: buffer, count: buffer == nil ? 0 : count) }
@@ -75,6 +84,13 @@ struct PayloadWriter: ~Copyable {
     /// Drops what was written after `count` (a value given up half way). Leaves `overflowed` as it is.
     mutating func truncate(to count: Int) {
         self.count = max(0, min(count, self.count))
+    }
+
+    /// Drops what was written after `count` and clears `overflowed`: `room` more bytes may be written, whatever the limit was.
+    mutating func rewind(to count: Int, room: Int) {
+        truncate(to: count)
+        overflowed = false
+        limit = max(limit, self.count + room)
     }
 
     /// Already encoded bytes, as they are. They must not lie in this writer's own buffer.

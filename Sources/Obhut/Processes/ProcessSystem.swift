@@ -121,13 +121,17 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
 
     /// Sends a copy of `payload`; any thread (M1, M5).
     /// - Parameter request: the number under which the sender waits for an answer, or 0.
-    @inline(__always)
     func send(
         from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
         payload: UnsafeRawBufferPointer, request: UInt64 = 0
     ) -> SendOutcome {
+        post(.makeMessage(.message, from: sender, topic: topic, payload: payload, a: request), to: pid)
+    }
+
+    /// Sends a message that was made for it: it is the receiver's from now on, or, if it is refused, released.
+    func post(_ message: SignalPointer, to pid: Pid) -> SendOutcome {
         var receiver: ProcessPointer?
-        let outcome = send(from: sender, to: pid, topic: topic, payload: payload, request: request, waking: &receiver)
+        let outcome = post(message, to: pid, waking: &receiver)
         if let receiver { receiver.runnable.wake(serial: pid.serial) }
         return outcome
     }
@@ -135,26 +139,22 @@ final class ProcessSystem: @unchecked Sendable {  // guard notes stand on each m
     /// The same for who has to do something first that somebody waits for.
     /// - Parameter receiver: whom the caller wakes at once, with the serial of `pid`: nothing else does it.
     @inline(__always)
-    func send(
-        from sender: Pid, to pid: Pid, topic: UnsafeRawBufferPointer,
-        payload: UnsafeRawBufferPointer, request: UInt64 = 0, waking receiver: inout ProcessPointer?
-    ) -> SendOutcome {
-        guard pid.node == 0, let slot = table.slot(pid.slot),
-            slot.pointee.runnable.serial == pid.serial
-        else { return .notFound }
-        let signal = SignalPointer.makeMessage(
-            .message, from: sender, topic: topic, payload: payload, a: request)
-        if crashMessages.received > 0 { signal.pointee.sentAt = clock.wall }
-        let charge = signal.charge
+    func post(_ message: SignalPointer, to pid: Pid, waking receiver: inout ProcessPointer?) -> SendOutcome {
+        guard pid.node == 0, let slot = table.slot(pid.slot), slot.pointee.runnable.serial == pid.serial else {
+            message.release()
+            return .notFound
+        }
+        if crashMessages.received > 0 { message.pointee.sentAt = clock.wall }
+        let charge = message.charge
         let load = slot.pointee.load.add(charge)
         if isOver(load.atMost, slot) && isOver(slot.pointee.load.look(load.sum, slot.pointee.taken), slot) {
             slot.pointee.load.takeBack(charge)
-            signal.release()
+            message.release()
             return slot.pointee.signals.isOpen(serial: pid.serial) ? .full : .notFound
         }
-        guard slot.pointee.signals.push(signal, serial: pid.serial) else {
+        guard slot.pointee.signals.push(message, serial: pid.serial) else {
             slot.pointee.load.takeBack(charge)
-            signal.release()
+            message.release()
             return .notFound
         }
         receiver = slot

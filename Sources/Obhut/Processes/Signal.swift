@@ -95,6 +95,25 @@ extension UnsafeMutablePointer where Pointee == Signal {
         return signal
     }
 
+    /// Begins the text of a message or reply that was just made. What is appended to the writer is the payload, and lies where the
+    /// receiver reads it: nothing is copied any more. `endText` takes the writer back; before that, the signal may be released.
+    /// - Parameter limit: bytes that the payload may have.
+    @inline(__always)
+    func beginText(topic: UnsafeRawBufferPointer, limit: Int) -> PayloadWriter {
+        let place = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(self) + 64, count: Signal.inlineCapacity)
+        var writer = PayloadWriter(limit: Swift.min(limit, .max - topic.count) &+ topic.count, borrowing: place)
+        writer.appendRaw(topic)
+        pointee.topicLength = UInt16(truncatingIfNeeded: topic.count)
+        return writer
+    }
+
+    /// The writer has not overflowed.
+    @inline(__always)
+    func endText(_ writer: consuming PayloadWriter) {
+        pointee.payloadLength = UInt32(truncatingIfNeeded: writer.count &- Int(pointee.topicLength))
+        pointee.external = writer.give()
+    }
+
     static func makeEnd(
         _ kind: Signal.Kind, from: Pid, a: UInt64, b: UInt64 = 0, reason: ExitReason, at: Int64
     ) -> SignalPointer {

@@ -146,6 +146,49 @@ import Testing
                 """) == .value(#"["payload is larger than 1MiB (max_message of app:processes)",true,true,true]"#))
     }
 
+    /// Up to 64 bytes of topic and payload lie in the signal's block, the others beside it; the bound is the payload's alone.
+    @Test func everyLengthOfTopicAndPayloadArrives_M1() {
+        let world = LuaHarness { $0.maxMessage = 1000 }
+        #expect(
+            world.run(
+                """
+                local me, inbox, wrong = process.pid(), process.inbox(), {}
+                for _, length in ipairs {1, 31, 62, 63, 64, 65, 128, 255} do
+                    local topic = ("t"):rep(length)
+                    for _, size in ipairs {0, 1, 2, 30, 31, 32, 60, 61, 62, 63, 64, 65, 127, 128, 500, 996, 997, 998, 2000} do
+                        local text = ("x"):rep(size)
+                        local ok, e = process.send(me, topic, text)
+                        if size > 997 then
+                            if ok or e ~= "payload is larger than 1000B (max_message of app:processes)" then wrong[#wrong + 1] = size end
+                        else
+                            local message = inbox:receive()
+                            if message:topic() ~= topic or message:payload():data() ~= text then wrong[#wrong + 1] = size end
+                        end
+                    end
+                end
+                return wrong
+                """) == .value("[]"))
+    }
+
+    @Test func anErrorOverMaxMessageIsAnErrorAllTheSame_P4() {
+        let world = LuaHarness { $0.maxMessage = 1000 }
+        let cut = String(repeating: "é", count: 100) + " ... (4000 bytes; max_message is 1000B)"
+        world.define("app:text", "error(('é'):rep(2000), 0)")
+        world.define("app:object", "error(errors.new('TIMEOUT', ('é'):rep(2000)))")
+        world.define("app:details", "error(errors.new({kind = 'TIMEOUT', message = 'late', details = {('x'):rep(2000)}}))")
+        #expect(
+            world.run(
+                """
+                local out, events = {}, process.events()
+                for _, name in ipairs {"text", "object", "details"} do
+                    process.spawn_monitored("app:" .. name, "app:processes")
+                    local e = events:receive().result.error
+                    out[#out + 1] = type(e) == "string" and e or e:kind() .. " " .. e:message()
+                end
+                return out
+                """) == .value("[\"\(cut)\",\"TIMEOUT \(cut)\",\"TIMEOUT late\"]"))
+    }
+
     @Test func fullMailboxAnswersSo_M5() {
         let world = LuaHarness { $0.mailboxMessages = 2 }
         #expect(

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Obhut
@@ -161,5 +162,33 @@ import Testing
         writer.writeString("half")
         writer.truncate(to: mark)
         #expect([UInt8](writer.bytes) == [1])
+    }
+
+    @Test func rewoundItTakesMoreThanItsLimit() {
+        var writer = PayloadWriter(limit: 8)
+        writer.writeInteger(1)
+        writer.writeString("much too long")
+        #expect(writer.overflowed && writer.count <= 8)
+        writer.rewind(to: 1, room: 9)
+        writer.writeString("12345678")
+        #expect(!writer.overflowed && [UInt8](writer.bytes) == [1] + Value.string(Array("12345678".utf8)).payload)
+        writer.writeNil()
+        #expect(writer.overflowed && writer.count == 10)
+    }
+
+    /// What fits stays where it was borrowed; what does not is given away, and is nobody else's.
+    @Test func itGivesAwayWhatItHasGrownInto() {
+        for size in [0, 1, 64, 65, 100, 1000] {
+            var place = [UInt8](repeating: 0, count: 64)
+            place.withUnsafeMutableBytes { place in
+                var writer = PayloadWriter(limit: 2000, borrowing: place)
+                [UInt8](repeating: 7, count: size).withUnsafeBytes { writer.appendRaw($0) }
+                let grown = writer.give()
+                #expect((grown == nil) == (size <= 64), "\(size)")
+                let bytes = UnsafeRawBufferPointer(start: grown ?? place.baseAddress!, count: size)
+                #expect(bytes.allSatisfy { $0 == 7 }, "\(size)")
+                free(grown)
+            }
+        }
     }
 }

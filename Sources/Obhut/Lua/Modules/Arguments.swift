@@ -110,9 +110,8 @@ func die(_ vm: VMPointer) -> Int32 {
 /// The bytes of a string; nil for anything else, numbers too. They live as long as the value.
 @inline(__always)
 func stringArgument(_ L: LuaState, _ index: Int32) -> UnsafeRawBufferPointer? {
-    guard obh_lua_type(L, index) == Int32(OBH_TSTRING) else { return nil }
     var count = 0
-    let bytes = obh_lua_tostring(L, index, &count)
+    guard let bytes = obh_lua_string(L, index, &count) else { return nil }
     return UnsafeRawBufferPointer(start: UnsafeRawPointer(bytes), count: count)
 }
 
@@ -157,8 +156,11 @@ extension UnsafeMutablePointer where Pointee == obh_vm {
     @inline(__always)
     func destination(_ bytes: UnsafeRawBufferPointer) -> Pid? {
         if bytes.baseAddress == UnsafeRawPointer(pointee.peer_text) { return Pid(raw: pointee.peer) }
-        return withSystem { $0.destination(bytes) }
+        return lookUp(bytes)
     }
+
+    @inline(never)
+    private func lookUp(_ bytes: UnsafeRawBufferPointer) -> Pid? { withSystem { $0.destination(bytes) } }
 }
 
 func notFound(_ L: LuaState, _ destination: UnsafeRawBufferPointer) -> Int32 {

@@ -186,6 +186,12 @@ func callChannelNew(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 @_cdecl("obh_call_channel_receive")
 func callChannelReceive(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let record = channelRecord(L, 1) else { return noChannel(vm, L, 1) }
+    return receive(vm, L, record)
+}
+
+/// - Parameter record: of the channel that is the first argument.
+@inline(never)
+private func receive(_ vm: VMPointer, _ L: LuaState, _ record: ChannelPointer) -> Int32 {
     switch vm.lua.tryReceive(L, record, channel: 1) {
     case .value:
         obh_lua_pushboolean(L, 1)
@@ -203,12 +209,14 @@ func callChannelReceive(_ vm: VMPointer, _ L: LuaState) -> Int32 {
 
 @_cdecl("obh_resume_channel_receive")
 func resumeChannelReceive(_ vm: VMPointer, _ L: LuaState) -> Int32 {
-    switch vm.lua.pointee.current.unsafelyUnwrapped.pointee.wait.outcome {
+    let fiber = vm.lua.pointee.current.unsafelyUnwrapped
+    switch fiber.pointee.wait.outcome {
     case .received:
         obh_lua_pushboolean(L, 1)
         return 2
     case .closed: return closedResult(L)
-    default: return callChannelReceive(vm, L)
+    // Where it has waited; the argument keeps it alive.
+    default: return receive(vm, L, fiber.ownNode.pointee.channel)
     }
 }
 

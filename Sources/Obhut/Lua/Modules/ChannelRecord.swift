@@ -139,11 +139,11 @@ struct ChannelRecord {
     }
 }
 
-/// One fiber waiting at one channel.
+/// One fiber waiting at one channel; 56 bytes.
 struct WaitNode {
     let channel: ChannelPointer
     let ticket: FiberTicket
-    /// `caseIndex` and `isSender` in one, beside the ticket's number: a node is 48 bytes so.
+    /// `caseIndex` and `isSender` in one, beside the ticket's number.
     private let role: Int32
     /// The Lua state that waits: the fiber's, or that of a coroutine inside it.
     let L: LuaState
@@ -273,12 +273,13 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
     func addNode(
         _ ticket: FiberTicket, at channel: ChannelPointer, isSender: Bool, _ L: LuaState, caseIndex: Int32
     ) {
-        let node = pointee.vm.allocate(WaitNode.self)
+        let fiber = ticket.fiber
+        let node = fiber.pointee.wait.nodes == nil ? fiber.ownNode : pointee.vm.allocate(WaitNode.self)
         node.initialize(
             to: WaitNode(
                 channel: channel, isSender: isSender, ticket: ticket, L: L, caseIndex: caseIndex,
-                sibling: ticket.fiber.pointee.wait.nodes))
-        ticket.fiber.pointee.wait.nodes = node
+                sibling: fiber.pointee.wait.nodes))
+        fiber.pointee.wait.nodes = node
         if isSender {
             channel.pointee.senders.append(node)
         } else {
@@ -300,7 +301,7 @@ extension UnsafeMutablePointer where Pointee == LuaProcess {
                 channel.pointee.receivers.remove(node)
                 if channel.pointee.isOwn { pointee.modules.ownWaiters -= 1 }
             }
-            pointee.vm.free(node)
+            if node != fiber.ownNode { pointee.vm.free(node) }
             if channel.pointee.isCollected && channel.pointee.isIdle { freeRecord(channel) }
         }
     }

@@ -14,7 +14,7 @@ func encodeValue(
     _ vm: VMPointer, _ L: LuaState, _ index: Int32, into writer: inout PayloadWriter
 ) throws(EncodeFault) {
     if encodeScalar(L, index, &writer) {
-        if writer.overflowed { throw tooLarge(vm, writer.limit) }
+        if writer.overflowed { throw tooLarge(vm) }
         return
     }
     try encodeCompound(vm, L, index, &writer)
@@ -49,29 +49,37 @@ func encodeArguments(
         }
         index += 1
     }
-    if writer.overflowed { throw tooLarge(vm, writer.limit) }
+    if writer.overflowed { throw tooLarge(vm) }
 }
 
 /// Encodes the value at `index` as the error with which a process ends (P4): a string as it is, an error
-/// object with its kind, anything else as an error object that holds its copy. Never fails: what cannot be
-/// copied is left out.
+/// object with its kind, anything else as an error object that holds its copy. Never fails: details that cannot be
+/// copied or are too large are left out, and a text beyond `max_message` is cut short.
 func encodeError(_ vm: VMPointer, _ L: LuaState, _ index: Int32, into writer: inout PayloadWriter) {
     let index = obh_lua_absindex(L, index)
+    let start = writer.count
+    writeError(vm, L, index, &writer)
+    guard writer.overflowed else { return }
+    let isString = obh_lua_type(L, index) == Int32(OBH_TSTRING)
+    let text = (isString ? textArgument(L, index) : errorText(L, index, 2)) ?? typeName(L, index)
+    let cut = "\(beginning(text, 200)) ... (\(text.utf8.count) bytes; max_message is \(formatByteSize(maxMessage(vm))))"
+    writer.rewind(to: start, room: 1024)
+    if isString { return writer.writeString(cut) }
+    ErrorValue(kind: beginning(errorText(L, index, 1) ?? "UNKNOWN", 64), message: cut).write(into: &writer)
+}
+
+private func writeError(_ vm: VMPointer, _ L: LuaState, _ index: Int32, _ writer: inout PayloadWriter) {
     let start = writer.count
     let isError = obh_lua_userdata_type(L, index) == Int32(obh_type_error)
     if isError || obh_lua_type(L, index) == Int32(OBH_TSTRING) {
         if (try? encodeValue(vm, L, index, into: &writer)) != nil { return }
-        writer.truncate(to: start)
-        if !isError { return writer.writeString("error text is too large to be copied") }
-    }
-    func text(_ n: Int32) -> String? {
-        obh_lua_getuservalue(L, index, n)
-        defer { obh_lua_pop(L, 1) }
-        return textArgument(L, -1)
+        if !isError { return }
+        writer.rewind(to: start, room: 0)
     }
     var error: ErrorValue
     if isError {
-        error = ErrorValue(kind: text(1) ?? "UNKNOWN", message: text(2) ?? "", stack: text(5))
+        error = ErrorValue(
+            kind: errorText(L, index, 1) ?? "UNKNOWN", message: errorText(L, index, 2) ?? "", stack: errorText(L, index, 5))
     } else {
         let type = obh_lua_type(L, index)
         let isPlain = type == Int32(OBH_TNUMBER) || type == Int32(OBH_TBOOLEAN) || type == Int32(OBH_TNIL)
@@ -84,6 +92,22 @@ func encodeError(_ vm: VMPointer, _ L: LuaState, _ index: Int32, into writer: in
         }
     }
     error.write(into: &writer)
+}
+
+/// A text of the error object at `index`, by the number of its user value; nil for anything else.
+private func errorText(_ L: LuaState, _ index: Int32, _ n: Int32) -> String? {
+    guard obh_lua_userdata_type(L, index) == Int32(obh_type_error) else { return nil }
+    obh_lua_getuservalue(L, index, n)
+    defer { obh_lua_pop(L, 1) }
+    return textArgument(L, -1)
+}
+
+/// At most so many bytes, and no half of a character.
+private func beginning(_ text: String, _ bytes: Int) -> String {
+    guard text.utf8.count > bytes else { return text }
+    var end = text.utf8.index(text.utf8.startIndex, offsetBy: bytes)
+    while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
+    return String(text[..<end])
 }
 
 /// A writer for one call: begins in a buffer on the stack, so that a small message costs no allocation.
@@ -101,9 +125,10 @@ func maxMessage(_ vm: VMPointer) -> Int {
     vm.process.pointee.runnable.host?._withUnsafeGuaranteedRef { $0.limits.maxMessage } ?? .max
 }
 
-private func tooLarge(_ vm: VMPointer, _ limit: Int) -> EncodeFault {
+@inline(never)
+private func tooLarge(_ vm: VMPointer) -> EncodeFault {
     EncodeFault(
-        message: "payload is larger than \(formatByteSize(limit)) (max_message of \(vm.process.host?.name ?? "?"))")
+        message: "payload is larger than \(formatByteSize(maxMessage(vm))) (max_message of \(vm.process.host?.name ?? "?"))")
 }
 
 /// "16MiB", "1KiB", "1000B": a size as entries write it.
@@ -146,7 +171,7 @@ private func encodeCompound(
         var encoder = LuaEncoder(vm: vm, L: L, around: around, depth: depth)
         for i in 0..<depth { around[i] = nil }
         if encoder.encode(obh_lua_absindex(L, index), &writer), !writer.overflowed { return nil }
-        if writer.overflowed { return tooLarge(vm, writer.limit) }
+        if writer.overflowed { return tooLarge(vm) }
         return encoder.fault
     }
     if let fault { throw fault }

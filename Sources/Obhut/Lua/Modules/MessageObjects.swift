@@ -148,24 +148,24 @@ func callMessageReply(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     }
     if message.pointee.replied { return failure(L, "the request was answered already") }
     let isError = obh_lua_type(L, 2) <= Int32(OBH_TNIL) && obh_lua_type(L, 3) > Int32(OBH_TNIL)
-    return withPayloadWriter(vm) { writer in
-        if isError {
-            encodeError(vm, L, 3, into: &writer)
-        } else {
-            if obh_lua_gettop(L) > 2 && obh_lua_type(L, 3) <= Int32(OBH_TNIL) { obh_lua_settop(L, 2) }
-            do throws(EncodeFault) {
-                try encodePayload(vm, L, from: 2, into: &writer)
-            } catch {
-                return failure(L, error.message)
-            }
+    let reply = SignalPointer.make(.reply, from: vm.process.pid, a: message.pointee.request, b: isError ? 1 : 0)
+    var writer = reply.beginText(topic: UnsafeRawBufferPointer(start: nil, count: 0), limit: maxMessage(vm))
+    if isError {
+        encodeError(vm, L, 3, into: &writer)
+    } else {
+        if obh_lua_gettop(L) > 2 && obh_lua_type(L, 3) <= Int32(OBH_TNIL) { obh_lua_settop(L, 2) }
+        do throws(EncodeFault) {
+            try encodePayload(vm, L, from: 2, into: &writer)
+        } catch {
+            reply.release()
+            return failure(L, error.message)
         }
-        message.pointee.replied = true
-        let from = message.pointee.from
-        let sent = vm.system.reply(
-            from: vm.process.pid, to: from, request: message.pointee.request, payload: writer.bytes,
-            isError: isError)
-        return sent ? success(L) : failure(L, "process not found: \(vm.system.text(of: from))")
     }
+    reply.endText(writer)
+    message.pointee.replied = true
+    let from = message.pointee.from
+    return vm.withSystem { $0.deliver(reply, to: from) }
+        ? success(L) : failure(L, "process not found: \(vm.system.text(of: from))")
 }
 
 // MARK: - Events

@@ -50,21 +50,28 @@ func callProcessSend(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     guard let destination = stringArgument(L, 1) else { return badType(vm, L, 1, "string") }
     guard let topic = stringArgument(L, 2) else { return badType(vm, L, 2, "string") }
     if let fault = topicFault(topic) { return failure(L, fault) }
-    return withPayloadWriter(vm) { writer in
-        do throws(EncodeFault) {
-            try encodePayload(vm, L, from: 3, into: &writer)
-        } catch {
-            return failure(L, error.message)
-        }
-        return vm.withSystem { system in
-            guard let pid = vm.destination(destination) else { return notFound(L, destination) }
-            switch system.send(from: vm.process.pid, to: pid, topic: topic, payload: writer.bytes) {
-            case .sent: return success(L)
-            case .notFound: return notFound(L, destination)
-            case .full: return failure(L, "mailbox full: \(system.text(of: pid))")
-            }
-        }
+    let message = SignalPointer.make(.message, from: vm.process.pid)
+    var writer = message.beginText(topic: topic, limit: maxMessage(vm))
+    do throws(EncodeFault) {
+        try encodePayload(vm, L, from: 3, into: &writer)
+    } catch {
+        message.release()
+        return failure(L, error.message)
     }
+    message.endText(writer)
+    guard let pid = vm.destination(destination) else {
+        message.release()
+        return notFound(L, destination)
+    }
+    let outcome = vm.withSystem { $0.post(message, to: pid) }
+    return outcome == .sent ? success(L) : unsent(vm, L, outcome, pid, destination)
+}
+
+@inline(never)
+private func unsent(
+    _ vm: VMPointer, _ L: LuaState, _ outcome: ProcessSystem.SendOutcome, _ pid: Pid, _ destination: UnsafeRawBufferPointer
+) -> Int32 {
+    outcome == .full ? failure(L, "mailbox full: \(vm.system.text(of: pid))") : notFound(L, destination)
 }
 
 // MARK: - request (M7), call
@@ -82,29 +89,29 @@ func callProcessRequest(_ vm: VMPointer, _ L: LuaState) -> Int32 {
     }
     guard obh_can_block(vm, L) != 0 else { return Int32(OBH_CANNOT_BLOCK) }
     obh_lua_settop(L, 4)
-    return withPayloadWriter(vm) { writer in
-        do throws(EncodeFault) {
-            try encodeValue(vm, L, 3, into: &writer)
-        } catch {
-            return failure(L, error.message)
-        }
-        let (system, process) = (vm.system, vm.process)
-        guard let pid = vm.destination(destination), let number = process.beginInquiry(pid) else {
-            return notFound(L, destination)
-        }
-        switch system.send(from: process.pid, to: pid, topic: topic, payload: writer.bytes, request: number) {
-        case .sent: break
-        case .notFound:
-            process.endInquiry(number)
-            return notFound(L, destination)
-        case .full:
-            process.endInquiry(number)
-            return failure(L, "mailbox full: \(system.text(of: pid))")
-        }
-        let ticket = vm.lua.awaitAnswer(number)
-        vm.lua.pause(ticket, until: vm.lua.deadline(after: timeout))
-        return Int32(OBH_BLOCK)
+    let process = vm.process
+    let message = SignalPointer.make(.message, from: process.pid)
+    var writer = message.beginText(topic: topic, limit: maxMessage(vm))
+    do throws(EncodeFault) {
+        try encodeValue(vm, L, 3, into: &writer)
+    } catch {
+        message.release()
+        return failure(L, error.message)
     }
+    message.endText(writer)
+    guard let pid = vm.destination(destination), let number = process.beginInquiry(pid) else {
+        message.release()
+        return notFound(L, destination)
+    }
+    message.pointee.a = number
+    let outcome = vm.withSystem { $0.post(message, to: pid) }
+    guard outcome == .sent else {
+        process.endInquiry(number)
+        return unsent(vm, L, outcome, pid, destination)
+    }
+    let ticket = vm.lua.awaitAnswer(number)
+    vm.lua.pause(ticket, until: vm.lua.deadline(after: timeout))
+    return Int32(OBH_BLOCK)
 }
 
 extension UnsafeMutablePointer where Pointee == LuaProcess {
