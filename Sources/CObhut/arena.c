@@ -133,6 +133,8 @@ static inline void put_free(obh_arena *arena, void *block, size_t class) {
     put_unlisted(arena, block, class);
 }
 
+static inline int has_free(const obh_arena *arena, size_t class) { return arena->free_classes >> (class - 1) & 1; }
+
 static inline void *take_free(obh_arena *arena, size_t class) {
     return class <= LISTED ? take_listed(arena, class) : take_unlisted(arena, class);
 }
@@ -299,7 +301,7 @@ static void *resize_large(obh_arena *arena, void *user, size_t old_size, size_t 
 static __attribute__((noinline)) void *take_other(obh_arena *arena, size_t size) {
     if (size > SMALL) return allocate_large(arena, size);
     size_t class = class_for(size);
-    return arena->free_classes >> (class - 1) & 1 ? take_unlisted(arena, class) : refill(arena, class);
+    return has_free(arena, class) ? take_unlisted(arena, class) : refill(arena, class);
 }
 
 static inline void *take(obh_arena *arena, size_t size) {
@@ -416,7 +418,9 @@ static __attribute__((noinline)) void *resize(obh_vm *vm, void *block, size_t ol
         result = resize_large(arena, block, old_size, new_size);
     } else if (old_size <= SMALL && new_size <= SMALL && class_for(old_size) == class_for(new_size)) {
         result = block;
-    } else if (old_size <= SMALL && new_size < old_size && !shared) { /* a stack on going idle: where it is */
+    } else if (old_size <= SMALL && new_size < old_size && !shared && !has_free(arena, class_for(new_size))) {
+        /* A stack on going idle: where it is. Only as long as there is no free block of its new size: parts are never put together
+         * again, so what grows and shrinks in turns would cut up one large block after the other. */
         result = block;
         scatter(arena, (char *)block + class_size(class_for(new_size)), (char *)block + class_size(class_for(old_size)));
     } else {

@@ -29,6 +29,10 @@ enum {
                                          waited; then, what the first one had needed, */
     SLACK = 64,                       /* with this much more, */
     MOST_ROOM = 16 * 1024,            /* but at most this */
+    /* In code of many functions too much would be searched again and again, in one step of the process that is the first to be a
+     * copy: what has been looked through in vain, in bytes and in times of the whole code, after which nothing more is shared. */
+    ENOUGH_SEARCHED = 1024 * 1024,
+    TIMES_SEARCHED = 16,
     NEAR = 4 * 1024,                  /* bytes of code in which a block is looked for; after each that is not found, twice as many */
     RECYCLED = 1024 * 1024            /* bytes of ended copies that are kept for new ones */
 };
@@ -48,7 +52,8 @@ struct block {
 struct loaded {
     struct block *blocks;
     size_t count, capacity;
-    const char *from; /* while the code is loaded */
+    const char *from;    /* while the code is loaded */
+    const char *highest; /* of all that were noted: what lies above is new */
 };
 
 struct obh_template {
@@ -309,7 +314,8 @@ void obh_template_note(obh_template *source, const void *block, size_t size) {
     struct loaded *loaded = &source->loaded;
     /* obh_vm.tables holds distances, which are not relocated: so whatever was there before the code must not move. */
     if (!loaded->from || (const char *)block < loaded->from || size < OBH_LEAST_SHARED) return;
-    obh_template_shares(source, block); /* resized where it is */
+    if ((const char *)block > loaded->highest) loaded->highest = block;
+    else obh_template_shares(source, block); /* resized where it is */
     if (loaded->count == loaded->capacity) {
         size_t capacity = loaded->capacity * 2 + 16;
         struct block *grown = realloc(loaded->blocks, capacity * sizeof *grown);
@@ -348,12 +354,13 @@ static void choose_shared(obh_template *made, const obh_vm_options *options) {
     struct loaded *loaded = &made->loaded;
     made->shared.size = 0;
     const char *code = options->code, *end = code + options->code_size;
-    size_t count = 0, size = 0;
-    for (size_t i = 0, near = NEAR; i < loaded->count; i++) {
+    size_t count = 0, size = 0, searched = 0;
+    for (size_t i = 0, near = NEAR; i < loaded->count && searched <= ENOUGH_SEARCHED + TIMES_SEARCHED * options->code_size; i++) {
         struct block block = loaded->blocks[i];
-        size_t left = (size_t)(end - code);
-        const char *found = memmem(code, left < block.size + near ? left : block.size + near, block.begin, block.size);
+        size_t left = (size_t)(end - code), most = left < block.size + near ? left : block.size + near;
+        const char *found = memmem(code, most, block.begin, block.size);
         if (!found) {
+            searched += most;
             if (near < options->code_size) near *= 2;
             continue;
         }

@@ -12,6 +12,8 @@ final class PortObject: @unchecked Sendable {  // immutable; Port guards itself
         self.pid = pid
     }
 
+    deinit { port.letGo(pid) }
+
     /// Acts as the port's process.
     func act<Result>(_ body: (ProcessPointer) -> Result) throws(Failure) -> Result {
         do throws(Port.Failure) { return try port.act(as: pid, body) } catch { throw error.failure }

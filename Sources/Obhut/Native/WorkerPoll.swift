@@ -24,6 +24,9 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
         var isTold = false
 
         init(token: UInt64) { self.token = token }
+
+        /// Not before: a thread that was about to ring it would write into a file of the program's that got its number.
+        deinit { if bell >= 0 { Glibc.close(bell) } }
     }
 
     private let poll: Int32
@@ -42,7 +45,7 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
     static func open() -> WorkerPoll? {
         let poll = WorkerPoll()
         if poll.isOpen { return poll }
-        poll.closeDescriptors()
+        poll.closePoll()
         return nil
     }
 
@@ -58,12 +61,10 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
     /// Its thread has ended, and nobody else uses it but a worker, which leaves.
     func close() {
         retire()
-        closeDescriptors()
+        closePoll()
     }
 
-    private func closeDescriptors() {
-        for descriptor in [poll, thread.bell, worker.bell] where descriptor >= 0 { Glibc.close(descriptor) }
-    }
+    private func closePoll() { if poll >= 0 { Glibc.close(poll) } }
 
     // MARK: Descriptors
 
@@ -110,7 +111,10 @@ final class WorkerPoll: IdlePoll, @unchecked Sendable {  // guard notes stand on
                 return hears(other) ? passOnLocked(to: other) : nil
             }
             handling.with {
-                for event in events where event.token > worker.token { handler(event) }
+                for event in events where event.token > worker.token {
+                    Host.shareReady()
+                    handler(event)
+                }
             }
             if let leavings { lock.with { while other.leavings == leavings { left.wait(lock) } } }
             return events.contains { $0.token > worker.token }

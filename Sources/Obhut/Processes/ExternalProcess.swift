@@ -55,14 +55,18 @@ final class OfferedProcesses: @unchecked Sendable {  // guarded by lock
 
     func add(_ pid: Pid, _ port: Port, to acceptor: Pid) { lock.with { offers[pid] = (port, acceptor) } }
 
-    func remove(_ pid: Pid) { lock.with { _ = offers.removeValue(forKey: pid) } }
+    /// - Returns: whether nobody had taken it.
+    @discardableResult
+    func remove(_ pid: Pid) -> Bool { lock.with { offers.removeValue(forKey: pid) != nil } }
 
-    /// Nil: it was taken, or has ended.
+    /// Nil: it was taken, or has ended. Who has taken it lets go of it (`Port.letGo`).
     func take(_ pid: Pid) -> Port? { lock.with { offers.removeValue(forKey: pid)?.port } }
 
     /// Ends one whose START was dropped; not if it was taken.
     func drop(_ pid: Pid) {
-        take(pid)?.end(pid, .error("not accepted: the host program did not take it", of: pid))
+        guard let port = take(pid) else { return }
+        port.end(pid, .error("not accepted: the host program did not take it", of: pid))
+        port.letGo(pid)
     }
 
     /// Ends all that were offered to a port that has ended.

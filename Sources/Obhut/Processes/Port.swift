@@ -10,8 +10,9 @@ import Synchronization
 ///
 /// - Who wakes it (`notify`, on the thread of the one who sent) only *tries* the lock, so
 ///   that sending never waits, and two ports that send to each other never deadlock. If
-///   the lock is taken, its holder looks again after giving it back (`leave`). Where a
-///   thread looks out for what comes, it is called instead, and deals with it.
+///   the lock is taken, its holder looks again after giving it back: so whoever has it while
+///   a process lives here gives it back by `leave` and by nothing else, however little it did.
+///   Where a thread looks out for what comes, it is called instead, and deals with it.
 /// - The descriptor is readable exactly while something can be received, or a wake-up is
 ///   asked for; as long as somebody looks at it: a thread that waits here, or the program,
 ///   which asked for it. It is written and read under the lock, except by `wake`, which is
@@ -25,6 +26,8 @@ import Synchronization
 /// - A port may also be a process that the host program runs (`ExternalProgram`): then it has a
 ///   definition, counts as alive, and a lethal signal ends it. It is ended by whoever leaves the
 ///   lock, one after the other (`CondemnedPorts`), because an end tells others, who may fall by it.
+///   Its slot is kept until the program, which knows nothing of that yet, has let go of the port
+///   (`letGo`): descriptor and `wake` must not become another's meanwhile.
 final class Port: @unchecked Sendable {  // guard notes stand on each field
     private let lock = Lock()
     private let slot: ProcessPointer
@@ -52,6 +55,8 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private var external: External?
     /// A lethal signal has come and its end is near; guarded by lock.
     private var isCondemned = false
+    /// Whose slot has not been given back, for the program still has the port of that life; guarded by lock.
+    private var keptFor = Pid.none
 
     /// A process that the host program runs.
     struct External {
@@ -149,7 +154,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     func act<Result>(as pid: Pid, _ body: (ProcessPointer) -> Result) throws(Failure) -> Result {
         lock.lock()
         guard living == pid else {
-            lock.unlock()
+            leave()
             throw .closed
         }
         settle()
@@ -162,7 +167,11 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         return result
     }
 
-    func isOpen(as pid: Pid) -> Bool { lock.with { living == pid && !isCondemned } }
+    func isOpen(as pid: Pid) -> Bool {
+        lock.lock()
+        defer { leave() }
+        return living == pid && !isCondemned
+    }
 
     enum RequestOutcome { case sent(UInt64), notFound, full }
 
@@ -218,7 +227,9 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
                 end = .lookedOut(Patience.lookOut(for: left) { lookout.wasCalled })
                 _ = lookout.giveBack()
             case .sleep where left == 0:
-                lock.with { waiting -= 1 }
+                lock.lock()
+                waiting -= 1
+                leave()
                 throw .timeout
             case .sleep:
                 obh_wait_readable(descriptor, left)
@@ -248,6 +259,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     private func tryReceive(as pid: Pid, after last: LastWait, willWait: Bool) throws(Failure) -> Received {
         lock.lock()
         var mayLookOut = true
+        var slept: Int64?
         switch last {
         case .none: break
         case .lookedOut(let end):
@@ -255,10 +267,10 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             mayLookOut = end == .came
         case .slept(let duration):
             waiting -= 1
-            patience.slept(duration)
+            slept = duration
         }
         guard living == pid else {
-            lock.unlock()
+            leave()
             throw .closed
         }
         if takeWakeRequest() {
@@ -271,9 +283,12 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             throw .closed
         }
         if let signal = slot.takeOldest() {
+            if let slept { patience.slept(slept) }
             leave()
             return .received(signal)
         }
+        // It was the time that woke it, and a look would not have spared the sleep.
+        if slept != nil { patience.sleptInVain() }
         var wait = Wait.no
         if willWait { wait = mayLookOut && patience.isWorthwhile && lookout.take() ? .lookOut : .sleep }
         if wait == .sleep { waiting += 1 }
@@ -318,7 +333,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
     func end(_ pid: Pid, _ reason: ExitReason? = nil) -> Bool {
         lock.lock()
         guard living == pid else {
-            lock.unlock()
+            leave()
             return false
         }
         // A lethal signal that came before is the cause (P4).
@@ -336,8 +351,17 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         lock.lock()
         let reason = living == pid ? slot.pointee.doom : nil
         if let reason { endLocked(reason) }
-        lock.unlock()
+        leave()
         if reason != nil { system.offers.endAll(of: pid) }
+    }
+
+    /// For who had the port of `pid`, or had taken it out of the offers, and will use it no more; it has ended, or is about to.
+    func letGo(_ pid: Pid) {
+        lock.lock()
+        let isKept = keptFor == pid
+        if isKept { keptFor = .none }
+        leave()
+        if isKept { system.table.giveBack(slot, pid) }
     }
 
     private func endLocked(_ reason: ExitReason) {
@@ -347,12 +371,13 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
         self.external = nil
         for (_, deadline) in requests { deadline.disarm() }
         requests = [:]
-        slot.finish(reason)
+        let isKept = external != nil && !system.offers.remove(pid)
+        if isKept { keptFor = pid }
+        slot.finish(reason, keepingSlot: isKept)
         // Those who wait find that it has ended.
         makeReadable()
         _ = lookout.call()
         guard let external else { return }
-        system.offers.remove(pid)
         external.host?.processCount.subtract(1, ordering: .relaxed)
         system.ended.wrappingAdd(1, ordering: .relaxed)
         system.countDown()

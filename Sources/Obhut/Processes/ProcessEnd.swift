@@ -9,15 +9,15 @@ import Synchronization
 /// 2. Names, then timers, then the body with its memory are released (P5).
 /// 3. Those who watch are told, then those who are linked (L8); whoever is told can rely
 ///    on 1 and 2.
-/// 4. The slot is given back. Nobody may touch it afterwards.
+/// 4. The slot is given back, or, if it is the caller's to do that (`ProcessTable.giveBack`), kept. Nobody may touch it afterwards.
 extension UnsafeMutablePointer where Pointee == ProcessSlot {
-    func finish(_ reason: ExitReason) {
+    func finish(_ reason: ExitReason, keepingSlot: Bool = false) {
         // Both outlive the process. What they are passed to takes no reference of its own: those
         // of one process would be counted on all workers at once.
-        Unmanaged.passUnretained(pointee.system)._withUnsafeGuaranteedRef { finish(reason, in: $0) }
+        Unmanaged.passUnretained(pointee.system)._withUnsafeGuaranteedRef { finish(reason, in: $0, keepingSlot) }
     }
 
-    private func finish(_ reason: ExitReason, in system: ProcessSystem) {
+    private func finish(_ reason: ExitReason, in system: ProcessSystem, _ keepingSlot: Bool) {
         var next = pointee.signals.close()
         while let signal = next {
             next = signal.pointee.next
@@ -48,7 +48,8 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         pointee.trapLinks = .no
         pointee.memoryUsed.store(0, ordering: .relaxed)
         let host = pointee.runnable.host
-        system.table.release(self, pid)
+        system.table.end(self, pid)
+        if !keepingSlot { system.table.giveBack(self, pid) }
         // Ports are not counted: the host program has them, and may keep them for ever.
         guard let host else { return }
         _ = host._withUnsafeGuaranteedRef { $0.processCount.subtract(1, ordering: .relaxed) }

@@ -84,12 +84,18 @@ final class ProcessTable: @unchecked Sendable {  // chunks are published by rele
         }
     }
 
-    /// Gives a slot back after its life; the next one gets the next serial.
+    /// Gives back a slot that no process has lived in.
     func release(_ slot: ProcessPointer, _ pid: Pid) {
-        guard pid.serial < Pid.maxSerial else {
-            return slot.pointee.runnable.set(serial: pid.serial + 1, .free)
-        }
-        slot.pointee.runnable.set(serial: pid.serial + 1, .free)
+        end(slot, pid)
+        giveBack(slot, pid)
+    }
+
+    /// Ends the life in a slot: from now on it has the next serial.
+    func end(_ slot: ProcessPointer, _ pid: Pid) { slot.pointee.runnable.set(serial: pid.serial + 1, .free) }
+
+    /// Lets the slot in which `pid` has ended be used again, unless its serials are spent.
+    func giveBack(_ slot: ProcessPointer, _ pid: Pid) {
+        guard pid.serial < Pid.maxSerial else { return }
         let pool = slot.host?.index ?? 0
         lock.with { free[pool].append(UInt32(pid.slot)) }
     }

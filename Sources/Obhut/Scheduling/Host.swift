@@ -246,8 +246,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     @inline(__always)
     func wakeSleeper() {
-        if lookout.call() { return }
+        if lookout.call() && !isLookingOutHere { return }
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeSleeperSlowly() }
+    }
+
+    /// Whether it was this thread itself that has been called. It deals with what it has heard (`IdlePoll.look`), and runs only
+    /// afterwards what it has made ready by that.
+    private var isLookingOutHere: Bool {
+        WorkerCore.current.map { $0.pointee.isLookingOut } == true && isOwnWorker
+    }
+
+    /// For a worker that deals with one thing after the other of what an `IdlePoll` has heard: what the first ones have made ready is
+    /// not to wait for the next one. (`enqueue` wakes nobody for it: within a step there would be no need.)
+    static func shareReady() {
+        guard let worker = WorkerCore.current, worker.pointee.queue.count > 0 else { return }
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        worker.pointee.host?._withUnsafeGuaranteedRef { $0.wakeSleeper() }
     }
 
     /// Signals after the lock was given back: who is woken takes it at once.
@@ -366,7 +380,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     func lookOut(_ worker: WorkerPointer) -> Bool {
         guard worker.pointee.patience.isWorthwhile, worker.pointee.index < limits.workers, lookout.take() else { return false }
         let poll = scheduler.idlePoll.flatMap { $0.tryTake() ? $0 : nil }
+        worker.pointee.isLookingOut = true
         let end = hasWork() ? .came : Patience.lookOut(elsewhere: poll?.look) { lookout.wasCalled }
+        worker.pointee.isLookingOut = false
         poll?.giveBack()
         worker.pointee.patience.lookedOut(end)
         // Who was not called by now looks once more in `park`.

@@ -35,6 +35,9 @@ struct Patience {
         shortSleeps = duration <= Patience.soon ? min(shortSleeps + 1, enough) : 0
     }
 
+    /// It slept, and what it waited for had not come.
+    mutating func sleptInVain() { shortSleeps = 0 }
+
     /// It looked out.
     mutating func lookedOut(_ end: LookoutEnd) {
         let wasRight = end == .came

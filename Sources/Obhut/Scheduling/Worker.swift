@@ -38,6 +38,8 @@ struct WorkerCore: ~Copyable {
     var random: RandomSource
     /// Whether it looks out before it sleeps.
     var patience = Patience()
+    /// It does so.
+    var isLookingOut = false
 
     /// Free blocks for the layer above (signals); see `Blocks`.
     var blocks = BlockCache()

@@ -292,6 +292,38 @@ import Testing
         obhut_message_free(start)
     }
 
+    /// Until the program frees the port of a process that was ended, nobody else gets its descriptor, and `obhut_port_wake` wakes nobody
+    /// else. Afterwards its place is used again.
+    @Test func anEndedOneKeepsItsDescriptor() throws {
+        let (runtime, acceptor) = try rig()
+        let watch = try CPort(runtime)
+        let pid = try watch.spawn("app:resize", flags: OBHUT_SPAWN_MONITORED)
+        var process: External? = try External(acceptor)
+        let handle = try #require(process).handle
+        let descriptor = obhut_port_fd(handle)
+        try c { obhut_terminate(runtime.handle, pid, $0) }
+        #expect(try watch.receive().text == "terminated")
+        func isReadable() -> Bool {
+            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            return poll(&request, 1, 0) == 1
+        }
+        #expect(eventually { isReadable() })
+        // More than are kept back before a place is used again.
+        func usesItAgain() throws -> Bool {
+            for _ in 0..<500 {
+                let port = try CPort(runtime)
+                if port.descriptor == descriptor { return true }
+                _ = obhut_port_wake(process?.handle)
+                #expect(port.receiveStatus(0) == OBHUT_TIMEOUT)
+            }
+            return false
+        }
+        #expect(try !usesItAgain())
+        #expect(isReadable() && process?.received == OBHUT_CLOSED)
+        process = nil
+        #expect(try usesItAgain())
+    }
+
     @Test func itFallsWithWhatItIsLinkedToUnlessItTraps() throws {
         let (runtime, acceptor) = try rig()
         let watch = try CPort(runtime)

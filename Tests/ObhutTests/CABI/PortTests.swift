@@ -534,6 +534,27 @@ import Testing
         #expect(!port.isReadable)
     }
 
+    /// Whoever has had a port's lock looks for what has come meanwhile, whatever it took it for. One message at a time, so that no
+    /// later one makes good for it.
+    @Test(arguments: [false, true]) func whoWaitsIsFoundWhileOthersUseThePort(lookingOut: Bool) throws {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
+        let runtime = try CRuntime()
+        let port = try CPort(runtime)
+        let received = Counter(), done = Counter()
+        let receiver = ProgramThread { while port.receiveStatus(-1) == OBHUT_OK { received.increment() } }
+        // Sends to nobody: the port is only asked whether it is open.
+        let other = ProgramThread { while done.count == 0 { _ = status { obhut_port_send(port.handle, 0, "x", [0xc0], 1, $0) } } }
+        for number in 1...rounds(20_000, atLeast: 2000) {
+            try runtime.send(port.pid, "m")
+            try #require(eventually { received.count == number }, "nobody was woken for message \(number)")
+        }
+        done.increment()
+        other.join()
+        port.free()
+        receiver.join()
+    }
+
     @Test(arguments: [false, true]) func portsAreOpenedAndFreedByManyThreadsWhileOthersSendToThem(lookingOut: Bool) throws {
         let looking = LookingOut(lookingOut)
         defer { looking.end() }

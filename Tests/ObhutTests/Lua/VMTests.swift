@@ -284,6 +284,25 @@ import Testing
         #expect(run.figures.peak <= (8 << 20) + (64 << 10))
     }
 
+    /// What grows and shrinks in turns takes no more memory the thousandth time than the first.
+    @Test func whoGrowsAndShrinksForEverLives_F4() {
+        let end = runLua(
+            """
+            return {main = function()
+              local t = {1, 2, 3, 4, 5, 6, 7, 8}
+              for n = 1, 20000 do
+                for i = 9, 64 do t[i] = i end
+                for i = 9, 64 do t[i] = nil end
+                local key = "k" .. n % 7
+                t[key] = 1
+                t[key] = nil
+              end
+              return "done"
+            end}
+            """, interval: nil, memory: 1 << 20)
+        #expect(end == .value("done"))
+    }
+
     @Test func garbageIsNoReasonToDie_F4() {
         let end = runLua(
             """

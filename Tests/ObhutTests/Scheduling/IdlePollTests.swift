@@ -97,6 +97,30 @@ import Testing
         #expect(outside.mostWaiting.load(ordering: .relaxed) == 1)
     }
 
+    /// What the first thing that was heard has made ready is done by another worker while the one that has heard deals with the next.
+    @Test(arguments: [false, true])
+    func whatWasMadeReadyDoesNotWaitForWhatIsHeardNext_H4(lookingOut: Bool) {
+        let looking = LookingOut(lookingOut)
+        defer { looking.end() }
+        let runtime = RealRuntime(workers: 2)
+        let outside = Outside()
+        runtime.scheduler.setIdlePoll(outside)
+        let (done, rounds) = (Counter(), Counter())
+        let pid = counting(runtime) { done.increment() }
+        for round in 1...scaled(200) {
+            outside.bring {
+                self.message(to: pid, in: runtime.system)
+                Host.shareReady()
+                #expect(eventually { done.count == round })
+                rounds.increment()
+            }
+            #expect(eventually { rounds.count == round })
+        }
+        #expect(runtime.system.terminate(pid, from: .none))
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        runtime.close()
+    }
+
     @Test(arguments: [1, 2], [false, true])
     func whatComesFromOutsideIsDoneByTheWorkerThatHearsIt(workers: Int, lookingOut: Bool) {
         let looking = LookingOut(lookingOut)
