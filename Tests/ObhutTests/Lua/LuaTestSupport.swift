@@ -37,6 +37,8 @@ final class LuaWorld {
         limits.workers = workers
         limits.processMemory = memory
         limits.spareWorkers = spareWorkers
+        // A program may be in a C function for as long as it takes on a busy machine, under a sanitizer.
+        limits.stepLimit = 3_600_000_000_000
         host = scheduler.addHost(named: "app:processes", limits: limits)
         if isReal {
             precondition(obh_preempt_install(SIGURG) == 0)
