@@ -18,7 +18,7 @@ LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProg
 
 # Under the address sanitizer in a process of their own: behind all others, in one process, programs under the signal stood still for
 # a minute in two of three runs on a slow machine, and alone in none.
-LARGE_SUITES = VMTests/
+ALONE_SUITES = VMTests/
 
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
@@ -141,15 +141,15 @@ test-uncloned: setup
 test-sanitized: setup
 	@SWIFT='$(SWIFT)' scripts/setup tests
 	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
-	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(LARGE_SUITES)'
-	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(LARGE_SUITES)'
+	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(ALONE_SUITES)'
+	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(ALONE_SUITES)'
 
 ## sanitize    the Swift tests at full length under the thread and the address sanitizer
 sanitize: setup
 	@SWIFT='$(SWIFT)' scripts/setup tests
 	@scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
-	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(LARGE_SUITES)'
-	@scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(LARGE_SUITES)'
+	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(ALONE_SUITES)'
+	@scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(ALONE_SUITES)'
 
 ## setup       installs the system packages that are missing (Debian; sudo when not root)
 setup:

@@ -409,7 +409,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
                     return true
                 }
                 // A ticket is taken with the work it was given for: one left behind would
-                // keep the next wake-up from a sibling that sleeps on (`wakeSleeperLocked`).
+                // keep the next wake-up from a sibling that sleeps on (`giveTicketLocked`).
                 // Whoever was signalled in its stead looks for work all the same.
                 if tickets > 0 {
                     tickets -= 1

@@ -12,8 +12,8 @@ import CObhut
 // - A fiber that waits has one `WaitNode` at each channel it waits at. Whoever makes it ready takes all of
 //   them away. Where a fiber is made to unwind without that, nodes with spent tickets stay until the
 //   fiber waits again or the process ends; they are passed over.
-// - Records and nodes are memory of the VM, and go with it: there is no list of them. Only the worker that runs the
-//   step touches them.
+// - The first node of a wait lies behind its fiber's record (`ownNode`), and goes with that. Records and all other nodes are
+//   memory of the VM, and go with it: there is no list of them. Only the worker that runs the step touches them.
 
 typealias ChannelPointer = UnsafeMutablePointer<ChannelRecord>
 typealias WaitNodePointer = UnsafeMutablePointer<WaitNode>
