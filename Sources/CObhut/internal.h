@@ -96,8 +96,11 @@ static inline int obh_vm_may_share(const obh_vm *vm, const void *block) {
 
 /* Raises the error that no program can catch, because the process is killed or unwinds. The stack may be full. */
 _Noreturn void obh_raise_uncatchable(lua_State *L);
-/* Arms the hook on L so that it runs before the next instruction. Async-signal-safe, and legal in the allocator. */
+/* Arms the hook on L so that it runs before the next instruction. Takes a time that grows with the depth of the calls.
+ * Async-signal-safe, and legal in the allocator. */
 void obh_arm(lua_State *L);
+/* Whether that was done, and the hook has not run since. Async-signal-safe. */
+int obh_is_armed(lua_State *L);
 
 /* Whether what runs on this VM has to stop now: asked by every trampoline. */
 static inline int obh_must_stop(const obh_vm *vm) {

@@ -19,7 +19,7 @@
     X(lua_getiuservalue) X(lua_setfield) X(lua_rawset) X(lua_rawseti) X(lua_rawsetp) X(lua_setmetatable) \
     X(lua_setiuservalue) X(lua_callk) X(lua_pcallk) X(lua_load) X(lua_dump) X(lua_yieldk) X(lua_resume) \
     X(lua_status) X(lua_isyieldable) X(lua_gc) X(lua_error) X(lua_next) X(lua_concat) X(lua_getstack) \
-    X(lua_getinfo) X(lua_sethook) X(lua_gethookcount) X(lua_getupvalue) X(lua_close) X(lua_version) \
+    X(lua_getinfo) X(lua_sethook) X(lua_gethook) X(lua_gethookmask) X(lua_gethookcount) X(lua_getupvalue) X(lua_close) X(lua_version) \
     X(luaL_checktype) X(luaL_checkany) X(luaL_getmetafield) X(luaL_optlstring) X(luaL_typeerror) X(luaL_where) \
     X(luaL_error) X(luaL_tolstring) X(luaL_loadbufferx) X(luaopen_base) X(luaopen_string) X(luaopen_table) \
     X(luaopen_math) X(luaopen_utf8) X(luaopen_os) X(luaopen_debug)
@@ -98,6 +98,8 @@ extern struct obh_lua obh_lua __attribute__((visibility("hidden")));
 #define lua_getstack (obh_lua.lua_getstack)
 #define lua_getinfo (obh_lua.lua_getinfo)
 #define lua_sethook (obh_lua.lua_sethook)
+#define lua_gethook (obh_lua.lua_gethook)
+#define lua_gethookmask (obh_lua.lua_gethookmask)
 #define lua_gethookcount (obh_lua.lua_gethookcount)
 #define lua_getupvalue (obh_lua.lua_getupvalue)
 #define lua_close (obh_lua.lua_close)

@@ -67,14 +67,25 @@ static uintptr_t interrupted_at(void *context) {
 
 static int is_liblua(uintptr_t place) { return place >= obh_lua_text_begin && place < obh_lua_text_end; }
 
-/* Whether hooks that were armed long ago have not run: what runs is no Lua code. */
+/* Notes a tick. Answers whether hooks that were armed long ago have not run: what runs is no Lua code. */
 static int is_stuck(obh_vm *vm) {
     int64_t now = monotonic_now();
     if (!vm->stuck_since || vm->stuck_hooks != vm->hooks) {
         vm->stuck_since = now;
         vm->stuck_hooks = vm->hooks;
+        vm->stuck_ticks = 0;
     }
+    vm->stuck_ticks++;
     return now - vm->stuck_since > JUMP_AFTER;
+}
+
+/* Arming walks the whole stack of calls, which may be half a million deep: for milliseconds, and on a busy machine until
+ * after the next tick. If that one walked it again, and the one after it, nothing else would ever run. But to arm once is not
+ * enough: liblua may be just about to note that there is no hook, and then does not see it. So of the ticks since a hook ran
+ * the first arms it, and if it stays armed, the third, the seventh, the fifteenth and so on do so anew. */
+static void arm(obh_vm *vm) {
+    int is_due = !(vm->stuck_ticks & (vm->stuck_ticks + 1));
+    if (is_due || !obh_is_armed(vm->current)) obh_arm(vm->current);
 }
 
 /* Leaves what was interrupted for good, with the signal open again. */
@@ -92,8 +103,9 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
     if (vm && vm->current) {
         atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
         vm->ticked = 1;
-        obh_arm(vm->current);
-        if (is_stuck(vm) && !vm->in_host && vm->jump && is_liblua(interrupted_at(context))) {
+        int stuck = is_stuck(vm);
+        arm(vm);
+        if (stuck && !vm->in_host && vm->jump && is_liblua(interrupted_at(context))) {
             if (!vm->kill && obh_is_doomed(vm)) vm->kill = OBH_KILL_LETHAL;
             if (vm->kill) jump_out(vm, signal);
         }

@@ -92,6 +92,9 @@ static void hook(lua_State *L, lua_Debug *activation) {
 
 void obh_arm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
 
+/* The mask too: a tick may come between the two when the hook is being taken off. */
+int obh_is_armed(lua_State *L) { return lua_gethook(L) == hook && lua_gethookmask(L) && lua_gethookcount(L) == 1; }
+
 int obh_can_block(obh_vm *vm, lua_State *L) { return !vm->unyieldable && lua_isyieldable(L); }
 
 /* ---- Creation and end -------------------------------------------------------------- */

@@ -158,6 +158,7 @@ typedef struct obh_vm {
     uint8_t call_failed;                   /* see OBH_TRY_BASE */
     int64_t stuck_since;                   /* the handler's: when it first came since a hook ran, monotonic ns; 0: not yet */
     uint64_t stuck_hooks;                  /* the handler's: `hooks` at that moment */
+    uint32_t stuck_ticks;                  /* the handler's: how often it has come since */
     void *volatile jump;                   /* the sigjmp_buf of obh_step_fiber; NULL outside */
     const char *stack_base;                /* where the C stack stood when the step began */
     obh_outcome outcome;

@@ -1,5 +1,6 @@
 import CObhut
 import Glibc
+import Synchronization
 import Testing
 
 @testable import Obhut
@@ -85,6 +86,39 @@ import Testing
         }
         #expect(run.end == .error("terminated"))
         if run.end != nil { world.stop() }
+    }
+
+    /// To arm the hook takes a time that grows with the depth of the calls: longer than until the next signal, if that comes soon.
+    @Test func whoIsDeepInCallsGoesOnHoweverSoonTheNextSignalComes_D2() {
+        let world = LuaWorld(interval: nil, memory: 256 << 20, watched: false)
+        let isDeep = Atomic<Bool>(false)
+        world.system.writeLine = { _ in isDeep.store(true, ordering: .relaxed) }
+        let run = world.spawn(
+            """
+            local left = 400000
+            local function down()
+              if left == 0 then
+                print("deep")
+                for i = 1, 4000000 do end
+                coroutine.yield("done")
+              end
+              left = left - 1
+              return 1 + down()
+            end
+            return {main = function() return coroutine.wrap(down)() end}
+            """)
+        let deadline = world.scheduler.clock.now + 60_000_000_000
+        while !isDeep.load(ordering: .relaxed) && run.end == nil && world.scheduler.clock.now < deadline { usleep(1000) }
+        while run.end == nil && world.scheduler.clock.now < deadline {
+            world.host.withWorkers { obh_preempt_thread($0.thread, SIGURG) }
+            let next = world.scheduler.clock.now + 30_000
+            while world.scheduler.clock.now < next {}
+        }
+        #expect(run.end == .value("done"))
+        #expect(run.figures.preemptions > 0)
+        if run.end == nil { world.terminate(run) }
+        world.settle([run])
+        world.stop()
     }
 
     @Test func terminatedProcessRunsNoCloseHandler_P7() {
