@@ -483,8 +483,14 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         index - limits.workers < stuckCount.load(ordering: .acquiring)
     }
 
+    /// Whether it is a spare worker that is not needed any more: what it runs is to give way, so that no more processes run at a
+    /// time than there are workers (H1).
+    func hasToGo(_ worker: Worker) -> Bool { worker.isSpare && !spareMayRun(worker.core.pointee.index) }
+
     func parkSpare(_ worker: Worker) -> Bool {
         Blocks.handIn(worker.core)
+        // Those who have something else to do would never look for them here.
+        handOver(worker)
         return lock.with {
             // The work for which it was woken, or that it had begun to gather, is for others.
             if hasWork() && giveTicketLocked() != nil { wakeAnyLocked() }
@@ -519,9 +525,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return true
     }
 
-    /// Hands what waits behind a stuck worker's step to all others: left in its own queues it
+    /// Hands what waits behind a stuck worker's step, or in a spare one's queues when it goes, to all others: left there it
     /// would be robbed only by one that has nothing else to do.
-    func rescue(_ worker: Worker) {
+    func handOver(_ worker: Worker) {
         let core = worker.core
         while let runnable = core.pointee.queue.pop() { injector.push(runnable) }
         core.pointee.interrupted._withUnsafeGuaranteedRef {

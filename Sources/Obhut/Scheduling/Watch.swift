@@ -15,6 +15,8 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     static let tick: Int64 = 5_000_000
     /// The how-manieth look at the same step interrupts it when somebody waits: with the second it has had 5 to 10 ms (H2).
     private static let slice = 2
+    /// Nanoseconds on the processor between two looks, or since it was asked, that are more than none.
+    static let notable: Int64 = tick / 4
     /// Nanoseconds on the processor, or in system calls that wait, in one step that count as stuck (H3).
     private static let stuckAfter: Int64 = 50_000_000
     /// Between two ends for the step limit: the first may have been enough.
@@ -183,21 +185,25 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
                 worker.watched = .init(
                     steps: steps, ticks: 1, cpuAtStart: used, cpuAtLook: used, since: now,
                     serial: runnable.pointee.serial)
-                if runnable.pointee.attention.load(ordering: .relaxed) { interrupt(worker) }
+                if runnable.pointee.attention.load(ordering: .relaxed) || host.hasToGo(worker) { interrupt(worker) }
             }
             return false
         }
         worker.watched.ticks += 1
         let isLong = hasWork && worker.watched.ticks >= Watch.slice
         let needsAttention = runnable.pointee.attention.load(ordering: .relaxed)
-        let isBlocked = (isLong || needsAttention) && isBlocked(worker)
-        // A signal would cut its system call short, and bring nobody nearer to a turn.
-        if isLong && !isBlocked || needsAttention {
+        let isToGiveWay = isLong || host.hasToGo(worker)
+        let isBlocked = (isToGiveWay || needsAttention) && isBlocked(worker)
+        let hadItsChance = isBlocked || worker.watched.hadItsChance
+        // Who waits for a processor has had no turn yet. A signal would cut a system call short, and bring nobody nearer to a turn.
+        let hasHadATurn = !isBlocked && worker.watched.cpuAtLook - worker.watched.cpuAtStart >= Watch.notable
+        if isToGiveWay && hasHadATurn || needsAttention {
             ticks.sent += 1
+            worker.watched.cpuWhenAsked = worker.watched.cpuWhenAsked ?? worker.watched.cpuAtLook
             interrupt(worker)
         }
         if core.pointee.stuck.load(ordering: .relaxed) {
-            host.rescue(worker)
+            host.handOver(worker)
             return host.isExhausted && !worker.watched.isOverrun
         }
         guard isLong else { return false }
@@ -205,7 +211,8 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
         let held =
             worker.watched.cpuAtLook - worker.watched.cpuAtStart
             + Int64(worker.watched.blockedTicks) * Watch.tick
-        return held >= Watch.stuckAfter && !host.markStuck(worker)
+        // Who computed alone until now has held up nobody.
+        return held >= Watch.stuckAfter && hadItsChance && !host.markStuck(worker)
     }
 
     /// Whether it has hardly computed since the last look, and waits in a system call now: one that waits for a processor
@@ -213,7 +220,7 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
     private func isBlocked(_ worker: Worker) -> Bool {
         let used = obh_thread_cpu_time(worker.thread)
         defer { worker.watched.cpuAtLook = used }
-        return used - worker.watched.cpuAtLook < Watch.tick / 4
+        return used - worker.watched.cpuAtLook < Watch.notable
             && obh_thread_is_blocked(worker.threadID.load(ordering: .relaxed))
     }
 

@@ -81,6 +81,10 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         /// CPU time of the thread when the step was first seen, and at the last look.
         var cpuAtStart: Int64 = 0
         var cpuAtLook: Int64 = 0
+        /// CPU time when it was first asked to give way; nil: it was not.
+        var cpuWhenAsked: Int64?
+        /// It has computed since: Lua would have noticed, and given way.
+        var hadItsChance: Bool { cpuWhenAsked.map { cpuAtLook - $0 >= Watch.notable } == true }
         /// Looks at which it waited in a system call.
         var blockedTicks = 0
         var since: Int64 = 0
