@@ -16,10 +16,6 @@ INSTRUCTIONS ?= $(shell shuf -i 2-999 -n 1)
 # Those that run Lua in simulation.
 LUA_SUITES = (Modules[A-Za-z]*|VM|Lua[A-Za-z]*|Clock|Service|Supervisor|SeedProgram|SeedPool|ChatExample|PipelineExample|BadInput)Tests/
 
-# Under the address sanitizer in a process of their own: behind all others, in one process, programs under the signal stood still for
-# a minute in two of three runs on a slow machine, and alone in none.
-ALONE_SUITES = VMTests/
-
 RELEASE  = .build/release
 LIBRARY  = build/lib/libobhut.so.$(VERSION)
 # What make install copies and make uninstall removes, relative to the prefix.
@@ -141,15 +137,13 @@ test-uncloned: setup
 test-sanitized: setup
 	@SWIFT='$(SWIFT)' scripts/setup tests
 	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
-	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(ALONE_SUITES)'
-	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(ALONE_SUITES)'
+	@OBHUT_TEST_SCALE=$(SANITIZE_SCALE) scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
 
 ## sanitize    the Swift tests at full length under the thread and the address sanitizer
 sanitize: setup
 	@SWIFT='$(SWIFT)' scripts/setup tests
 	@scripts/swift-test thread-sanitizer --sanitize=thread --scratch-path .build-tsan
-	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan -- --skip '$(ALONE_SUITES)'
-	@scripts/swift-test address-sanitizer-alone --sanitize=address --scratch-path .build-asan -- --filter '$(ALONE_SUITES)'
+	@scripts/swift-test address-sanitizer --sanitize=address --scratch-path .build-asan
 
 ## setup       installs the system packages that are missing (Debian; sudo when not root)
 setup:
