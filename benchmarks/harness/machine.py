@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from .sides import ROOT, obhut
+from .sides import BENCHMARKS, ROOT, driver, obhut
 
 
 def _output(*command: str) -> str:
@@ -35,6 +35,13 @@ def available_memory() -> int:
     return int(_field("/proc/meminfo", "MemAvailable").split()[0]) * 1024
 
 
+def addition() -> float:
+    """Nanoseconds of a dependent addition: a cycle, or more where others use the processor."""
+    taken = driver(BENCHMARKS / "harness" / "addition.c")["addition"]
+    assert isinstance(taken, float)
+    return taken
+
+
 def describe() -> dict[str, str]:
     memory = int(_field("/proc/meminfo", "MemTotal").split()[0]) / 1024 ** 2
     cores = len(os.sched_getaffinity(0))
@@ -48,5 +55,6 @@ def describe() -> dict[str, str]:
             "io:format(\"~s, ~s\", [erlang:system_info(otp_release), erlang:system_info(emu_flavor)]), halt()."),
         "lua": _output("lua5.4", "-e", "io.write(_VERSION)"),
         "load": f"{os.getloadavg()[0]:.1f} when it began",
+        "speed": f"an addition that waits for another takes {addition():.2f} ns when it began",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
