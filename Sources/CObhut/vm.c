@@ -67,10 +67,29 @@ int obh_memory_exceeded(obh_vm *vm, lua_State *L) {
 
 /* ---- The hook ------------------------------------------------------------------- */
 
+/* Inside of a callback (of sort, gsub, a metamethod that C calls) nothing can yield. A program that spends its time in short ones
+ * would be interrupted only if a tick met it between two of them; so with each return it is looked whether it can yield now.
+ * The yield itself is a count hook's: one from here would corrupt the state. */
+static void on_return(lua_State *L, lua_Debug *activation) {
+    (void)activation;
+    obh_vm *vm = obh_vm_of(L);
+    if (!vm->wants_yield)
+        lua_sethook(L, NULL, 0, 0);
+    else if (obh_can_block(vm, L))
+        obh_arm(L);
+}
+
+static void yield_later(obh_vm *vm, lua_State *L) {
+    vm->wants_yield = 1;
+    /* In a coroutine that could yield, were it not for an outer level: `run` in coroutine.c sees to it. */
+    if (!lua_isyieldable(L)) lua_sethook(L, on_return, LUA_MASKRET, 0);
+}
+
 static void hook(lua_State *L, lua_Debug *activation) {
     (void)activation;
     obh_vm *vm = obh_vm_of(L);
-    vm->hooks++;
+    /* Who does not get out of a callback counts as one that no hook reaches: ever fewer ticks arm it. */
+    if (!vm->wants_yield) vm->hooks++;
     if (!vm->count_interval)
         lua_sethook(L, NULL, 0, 0);
     else if (lua_gethookcount(L) != vm->count_interval)
@@ -83,7 +102,11 @@ static void hook(lua_State *L, lua_Debug *activation) {
         vm->kill = OBH_KILL_LETHAL;
         obh_stop_here(vm, L);
     }
-    if (answer == 1 && !vm->unyieldable && lua_isyieldable(L)) {
+    /* What an earlier step was to be interrupted by is none of this one's business. */
+    if (answer == 0 || (!vm->count_interval && !vm->ticked)) return;
+    if (!obh_can_block(vm, L)) {
+        if (!vm->count_interval) yield_later(vm, L);
+    } else {
         vm->preemptions++;
         vm->system_yield = OBH_YIELD_PREEMPT;
         lua_yield(L, 0);
@@ -93,7 +116,10 @@ static void hook(lua_State *L, lua_Debug *activation) {
 void obh_arm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
 
 /* The mask too: a tick may come between the two when the hook is being taken off. */
-int obh_is_armed(lua_State *L) { return lua_gethook(L) == hook && lua_gethookmask(L) && lua_gethookcount(L) == 1; }
+int obh_is_armed(lua_State *L) {
+    if (!lua_gethookmask(L)) return 0;
+    return lua_gethook(L) == on_return || (lua_gethook(L) == hook && lua_gethookcount(L) == 1);
+}
 
 int obh_can_block(obh_vm *vm, lua_State *L) { return !vm->unyieldable && lua_isyieldable(L); }
 
@@ -423,6 +449,7 @@ int obh_step_fiber(obh_vm *vm, lua_State *fiber) {
     vm->stuck_since = 0;
     vm->fiber = fiber;
     vm->unyieldable = 0;
+    vm->wants_yield = 0;
     vm->system_yield = OBH_YIELD_NONE;
     vm->jump = &jump;
     vm->current = fiber;
