@@ -13,7 +13,8 @@
 enum {
     OBH_STEP_WAITING = 0,     /* nothing to do until a signal or a timer comes */
     OBH_STEP_INTERRUPTED = 1, /* more to do; others have their turn first */
-    OBH_STEP_ENDED = 2        /* over: the body has left the reason with the process */
+    OBH_STEP_ENDED = 2,       /* over: the body has left the reason with the process */
+    OBH_STEP_UNFINISHED = 3   /* more to do; others have their turn if they wait for one, and signals are looked at */
 };
 
 typedef struct obh_body {

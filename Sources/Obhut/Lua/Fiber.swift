@@ -64,6 +64,8 @@ enum LuaStep {
     case waiting
     /// Interrupted while it had more to do.
     case interrupted
+    /// It has more to do, and others and signals are to be looked at.
+    case unfinished
     /// Over: `LuaBody.conclude` was called, unless the VM was killed (`vm.kill` says why).
     case ended
 }
@@ -226,7 +228,8 @@ struct LuaProcess {
             }
             turns += 1
             if vm.pointee.ticked != 0 || turns == turnsInStep {
-                return lua.pointee.hasReady ? .interrupted : .waiting
+                if !lua.pointee.hasReady { return .waiting }
+                return vm.pointee.ticked != 0 ? .interrupted : .unfinished
             }
         }
         return .waiting

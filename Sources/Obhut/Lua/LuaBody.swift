@@ -55,6 +55,7 @@ enum LuaBody {
             obh_vm_waits(vm)
             return Int32(OBH_STEP_WAITING)
         case .interrupted: return Int32(OBH_STEP_INTERRUPTED)
+        case .unfinished: return Int32(OBH_STEP_UNFINISHED)
         case .ended:
             // The core knows why a process was killed by a lethal signal.
             if Int(vm.pointee.kill) == OBH_KILL_MEMORY { process.end(memoryExceeded(vm)) }

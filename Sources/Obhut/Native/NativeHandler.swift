@@ -8,7 +8,7 @@ import Glibc
 /// way, without a request in between. They must not block. An endless one holds its worker, which spare ones replace; at
 /// `step_limit` the process is told to end (H3): each call answers that, and it is over when the function returns.
 enum NativeHandler {
-    /// How many events are handled before others have their turn (H2).
+    /// How many events are handled before it is asked whether others wait for their turn (H2).
     private static let turn = 64
 
     /// The table of every such process; lives for ever.
@@ -108,7 +108,7 @@ enum NativeHandler {
             if process.isOver { return Int32(OBH_STEP_WAITING) }
             if outcome != OBHUT_HANDLER_CONTINUE { return state.end(outcome) }
         }
-        return Int32(process.pointee.mailbox.isBare ? OBH_STEP_WAITING : OBH_STEP_INTERRUPTED)
+        return Int32(process.pointee.mailbox.isBare ? OBH_STEP_WAITING : OBH_STEP_UNFINISHED)
     }
 
     private static func stop(_ process: ProcessPointer) {

@@ -19,8 +19,10 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
 
     private func run() {
         assert(pointee.runnable.phase == .running)
+        drain()
+        // The urgent lane has taken it out of its turn, for something that is not its end.
+        if pointee.doom == nil && pointee.runnable.standsInterrupted { return giveWay() }
         while true {
-            drain()
             if let doom = pointee.doom { return finish(doom) }
             if !pointee.hasStarted {
                 pointee.hasStarted = true
@@ -32,19 +34,30 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             let status = pointee.definition.unsafelyUnwrapped.body.pointee.step(self)
             if status == Int32(OBH_STEP_ENDED) { return finish(result()) }
             if let doom = pointee.doom { return finish(doom) }
-            if status == Int32(OBH_STEP_INTERRUPTED) {
-                if pointee.runnable.attention.load(ordering: .sequentiallyConsistent) { continue }
-                pointee.runnable.become(.queued)
-                // From here on another worker may have it: only atomics and constants are touched.
-                return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
-                    if isWantedUrgently {
-                        $0.enqueueUrgently(runnable)
-                    } else {
-                        $0.enqueueInterrupted(runnable)
-                    }
-                }
+            if status == Int32(OBH_STEP_WAITING) { return becomeIdle() }
+            let isUnfinished = status == Int32(OBH_STEP_UNFINISHED)
+            // What wants attention may be its end; if it is not, the turn is as long as without it.
+            let wasCalled = pointee.runnable.attention.load(ordering: .sequentiallyConsistent)
+            let waiting = Host.waiting
+            if wasCalled || waiting == .nobody && isUnfinished { drain() }
+            if let doom = pointee.doom { return finish(doom) }
+            if waiting == .nobody && isUnfinished || waiting != .long && wasCalled { continue }
+            return giveWay(toWoken: waiting == .woken && isUnfinished)
+        }
+    }
+
+    /// To be run again, when others have had their turn.
+    private func giveWay(toWoken: Bool = false) {
+        pointee.runnable.become(.queued)
+        // From here on another worker may have it: only atomics and constants are touched.
+        pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+            if isWantedUrgently {
+                $0.enqueueUrgently(runnable)
+            } else if toWoken {
+                $0.enqueue(runnable)
+            } else {
+                $0.enqueueInterrupted(runnable)
             }
-            return becomeIdle()
         }
     }
 

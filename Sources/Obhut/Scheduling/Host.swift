@@ -48,6 +48,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     let urgent = RunQueue()
     /// Those that have not run yet.
     let fresh = RunQueue()
+    /// Those that were interrupted. One queue for all workers, so that each of them has as much of them: an entry is worth a whole
+    /// turn, beside which the lock is nothing.
+    private let interrupted = RunQueue()
 
     private let lock = Lock()
     private let wakeUp = Condition()
@@ -215,10 +218,33 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         WorkerCore.current?.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque()
     }
 
-    /// A runnable that was interrupted; only from its worker.
+    /// A runnable that was interrupted, and is `queued`; only from the worker that ran it. Who was taken from the urgent lane
+    /// while it stood among the interrupted keeps its place there.
     func enqueueInterrupted(_ runnable: RunnablePointer) {
         if let simulation = scheduler.simulation { return simulation.addInterrupted(runnable) }
-        WorkerCore.current!.pointee.interrupted._withUnsafeGuaranteedRef { $0.push(runnable) }
+        // Whoever takes the entry that is there clears this first and then looks at the phase: it sees `queued`.
+        if runnable.pointee.interruptedLife.exchange(runnable.pointee.serial &+ 1, ordering: .sequentiallyConsistent) == 0 {
+            interrupted.push(runnable)
+        }
+    }
+
+    /// For a worker whose process has more to do, though nobody has interrupted it.
+    enum Wait {
+        case nobody
+        /// Somebody who was woken, or is wanted urgently: whose turn is short, or has been long in coming.
+        case woken
+        /// Somebody, for about as long as a turn lasts; or this is a spare worker that has to go.
+        case long
+    }
+
+    /// Who waits for the worker that this is. Where nobody looks after that (in simulation): somebody.
+    static var waiting: Wait {
+        guard let worker = WorkerCore.current, let host = worker.pointee.host else { return .long }
+        if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) { return .long }
+        return host._withUnsafeGuaranteedRef {
+            if worker.pointee.index >= $0.limits.workers && !$0.spareMayRun(worker.pointee.index) { return .long }
+            return worker.pointee.queue.count > 0 || !$0.injector.isEmpty || !$0.urgent.isEmpty ? .woken : .nobody
+        }
     }
 
     func enqueueUrgently(_ runnable: RunnablePointer) {
@@ -305,7 +331,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) {
             worker.pointee.isTurnOfOthers.store(false, ordering: .relaxed)
             worker.pointee.queueStreak = LocalQueue.turns
+            worker.pointee.sharesWithInjector = true
         }
+        if worker.pointee.sharesWithInjector, let runnable = takeSharing(worker) { return runnable }
         while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
@@ -313,6 +341,18 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             }
         }
         return chooseElsewhere(for: worker)
+    }
+
+    /// Its own queue has not been empty for a while: every other turn is the injector's, until that has nothing.
+    private func takeSharing(_ worker: WorkerPointer) -> RunnablePointer? {
+        worker.pointee.isTurnOfInjector.toggle()
+        guard worker.pointee.isTurnOfInjector else { return nil }
+        guard let runnable = take(from: injector) else {
+            worker.pointee.sharesWithInjector = false
+            return nil
+        }
+        worker.pointee.streak &+= 1
+        return runnable
     }
 
     /// The turn of those that would otherwise wait behind the woken for ever.
@@ -342,13 +382,18 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private func takeUnwoken(_ worker: WorkerPointer) -> RunnablePointer? {
         worker.pointee.isTurnOfNew.toggle()
         if worker.pointee.isTurnOfNew {
-            return take(from: fresh) ?? takeInterrupted(worker)
+            return take(from: fresh) ?? takeInterrupted()
         }
-        return takeInterrupted(worker) ?? take(from: fresh)
+        return takeInterrupted() ?? take(from: fresh)
     }
 
-    private func takeInterrupted(_ worker: WorkerPointer) -> RunnablePointer? {
-        worker.pointee.interrupted._withUnsafeGuaranteedRef { take(from: $0) }
+    private func takeInterrupted() -> RunnablePointer? {
+        while let runnable = interrupted.pop() {
+            // Before the phase is looked at: see `enqueueInterrupted`.
+            runnable.pointee.interruptedLife.store(0, ordering: .sequentiallyConsistent)
+            if runnable.pointee.takeWord() { return runnable }
+        }
+        return nil
     }
 
     private func rob(for worker: WorkerPointer) -> RunnablePointer? {
@@ -362,7 +407,6 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             while let runnable = victim.pointee.queue.pop() {
                 if runnable.pointee.takeWord() { return runnable }
             }
-            if let runnable = takeInterrupted(victim) { return runnable }
         }
         return nil
     }
@@ -445,14 +489,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Whether any queue of this host has an entry.
     func hasWork() -> Bool {
-        if !urgent.isEmpty || !injector.isEmpty || !fresh.isEmpty { return true }
+        if !urgent.isEmpty || !injector.isEmpty || !fresh.isEmpty || !interrupted.isEmpty { return true }
         var found = false
-        withWorkers { worker in
-            if worker.core.pointee.queue.count > 0 { found = true }
-            worker.core.pointee.interrupted._withUnsafeGuaranteedRef {
-                if !$0.isEmpty { found = true }
-            }
-        }
+        withWorkers { if $0.core.pointee.queue.count > 0 { found = true } }
         return found
     }
 
@@ -461,11 +500,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         inspection.with {
             // `stop` takes the lock once before the workers go.
             guard state == .started || state == .stopping else { return 0 }
-            var count = injector.count + urgent.count + fresh.count
-            withWorkers { worker in
-                count += worker.core.pointee.queue.count
-                worker.core.pointee.interrupted._withUnsafeGuaranteedRef { count += $0.count }
-            }
+            var count = injector.count + urgent.count + fresh.count + interrupted.count
+            withWorkers { count += $0.core.pointee.queue.count }
             return count
         }
     }
@@ -525,14 +561,10 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         return true
     }
 
-    /// Hands what waits behind a stuck worker's step, or in a spare one's queues when it goes, to all others: left there it
+    /// Hands what waits behind a stuck worker's step, or in a spare one's queue when it goes, to all others: left there it
     /// would be robbed only by one that has nothing else to do.
     func handOver(_ worker: Worker) {
-        let core = worker.core
-        while let runnable = core.pointee.queue.pop() { injector.push(runnable) }
-        core.pointee.interrupted._withUnsafeGuaranteedRef {
-            while let runnable = $0.pop() { injector.push(runnable) }
-        }
+        while let runnable = worker.core.pointee.queue.pop() { injector.push(runnable) }
     }
 
     /// All spare workers are in use, and more workers than that are stuck.

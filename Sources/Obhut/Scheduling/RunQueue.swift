@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A queue of runnables behind a lock, first in, first out: the host's injector,
-/// its urgent lane, and each worker's queue of the interrupted.
+/// its urgent lane, and its queues of the new and of the interrupted.
 ///
 /// An entry is a hint and not a promise: whoever pops one must still win the
 /// runnable's state word (`Runnable.take`); what was taken elsewhere meanwhile is skipped.

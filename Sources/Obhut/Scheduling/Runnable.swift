@@ -15,7 +15,8 @@ typealias RunnablePointer = UnsafeMutablePointer<Runnable>
 /// - Whoever wins `take` or `claim` owns the runnable and all state behind it until it leaves
 ///   `running`: nobody else touches that state. All others send signals.
 /// - Queues hold hints. A runnable may stand in several queues (its own worker's, and
-///   the urgent lane); the first to win `take` runs it, the other entries are skipped.
+///   the urgent lane); the first to win `take` runs it, the other entries are skipped. But it stands
+///   only once among the interrupted, where an entry is worth a whole turn.
 /// - The memory of a runnable is never given back while the runtime lives, so that a
 ///   stale entry or a stale pid reads a word of the right type and is refused.
 ///
@@ -38,6 +39,10 @@ struct Runnable: ~Copyable {
     /// it drains. Advisory: what counts is in the signal queue. A runnable that computes
     /// is interrupted early because of it.
     let attention = Atomic<Bool>(false)
+
+    /// While an entry for it is in its host's queue of the interrupted: the serial of the life that was, and 1; otherwise 0.
+    /// Changed by `Host` alone.
+    let interruptedLife = Atomic<UInt64>(0)
 
     /// The host it runs on, nil for a port. Constant once set; hosts outlive runnables.
     var host: Unmanaged<Host>? = nil
@@ -62,6 +67,9 @@ struct Runnable: ~Copyable {
     var phase: Phase {
         Phase(rawValue: word.load(ordering: .sequentiallyConsistent) & 0xff).unsafelyUnwrapped
     }
+
+    /// Whether the life that is now has a place among the interrupted, seen by whoever has taken it from somewhere else.
+    var standsInterrupted: Bool { interruptedLife.load(ordering: .sequentiallyConsistent) == serial &+ 1 }
 
     /// Begins or ends a life; only the owner of the slot.
     func set(serial: UInt64, _ phase: Phase) {

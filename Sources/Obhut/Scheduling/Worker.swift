@@ -19,9 +19,9 @@ struct WorkerCore: ~Copyable {
     var queueStreak = 0
     /// Set by the watch at each tick when somebody waits, cleared by the owner: such a row has lasted long enough.
     let isTurnOfOthers = Atomic<Bool>(false)
-    /// Those that were interrupted on this worker; siblings may take them.
-    let interrupted: Unmanaged<RunQueue>
-
+    /// Since that was last set the injector has had entries whenever its turn came: it has every other turn.
+    var sharesWithInjector = false
+    var isTurnOfInjector = false
     /// What runs now; 0 between steps. Written by the owner, read by the watch.
     let running = Atomic<UInt>(0)
     /// Counts steps; written by the owner only. An unchanged count is an unfinished step.
@@ -49,11 +49,8 @@ struct WorkerCore: ~Copyable {
     init(index: Int, host: Host?, seed: UInt64) {
         self.index = index
         self.host = host.map { Unmanaged.passUnretained($0) }
-        interrupted = Unmanaged.passRetained(RunQueue())
         random = RandomSource(seed: seed)
     }
-
-    deinit { interrupted.release() }
 
     /// The worker that this thread is, nil on any other thread.
     @inline(__always)

@@ -121,6 +121,54 @@ import Testing
         world.stop()
     }
 
+    /// Nothing can yield inside of a callback that C calls: who spends all its time in short ones gives way between two of them.
+    @Test(
+        arguments: [
+            "table.sort({8, 7, 6, 5, 4, 3, 2, 1}, function(a, b) work() return a < b end)",
+            "(('x'):rep(20)):gsub('.', function() work() return 'y' end)",
+            "for _ in ipairs(setmetatable({}, {__index = function(_, i) work() if i < 1000 then return i end end})) do end",
+            "tostring(setmetatable({}, {__tostring = function() work() return '' end}))",
+            "pcall(table.sort, {3, 2, 1}, function() work() error('x') end)",
+            "table.sort({3, 2, 1}, function(a, b) return coroutine.wrap(function() work() return a < b end)() end)",
+            "coroutine.wrap(function() table.sort({3, 2, 1}, function(a, b) work() return a < b end) end)()",
+        ]) func whoSpendsItsTimeInCallbacksGivesWay_H2(code: String) {
+        let world = LuaWorld(interval: nil)
+        let run = world.spawn(
+            "local function work() for i = 1, 50000 do end end return {main = function() while true do \(code) end end}")
+        for _ in 0..<5 {
+            let other = world.spawn("return {main = function() return 'done' end}")
+            world.settle([other])
+            #expect(other.end == .value("done"))
+        }
+        #expect(run.end == nil)
+        world.terminate(run)
+        world.settle([run])
+        #expect(run.figures.preemptions >= 4)
+        world.stop()
+    }
+
+    /// Fibers that wake each other compute as well as a loop does: their process has turns of the same length.
+    @Test func aProcessOfFibersHasItsWholeTurn_H2() {
+        let world = LuaWorld(interval: nil)
+        let spinner = world.spawn("return {main = function() while true do end end}")
+        let fibers = world.spawn(
+            """
+            return {main = function()
+              local there, back = channel.new(), channel.new()
+              coroutine.spawn(function() while true do there:receive() back:send(true) end end)
+              for i = 1, 100000 do there:send(true) back:receive() end
+              return "done"
+            end}
+            """)
+        world.settle([fibers], seconds: 120)
+        #expect(fibers.end == .value("done"))
+        world.terminate(spinner)
+        world.settle([spinner])
+        // One for each 256 turns of the fibers would be a thousand.
+        #expect(spinner.figures.preemptions < 400)
+        world.stop()
+    }
+
     @Test func terminatedProcessRunsNoCloseHandler_P7() {
         let world = LuaWorld(interval: nil)
         let run = world.spawn(

@@ -126,6 +126,85 @@ import Testing
         runtime.close()
     }
 
+    /// Who is called out of its turn, by what turns out not to be its end, has no more turns for it: it stands once among those that
+    /// were interrupted.
+    @Test func whoIsCalledOutOfItsTurnStandsOnceAmongTheInterrupted_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let isOver = Atomic<Bool>(false)
+        let slots = SharedSlots()
+        for _ in 0..<2 {
+            runtime.spawn { me in
+                slots.insert(me.slot)
+                return isOver.load(ordering: .relaxed) ? .end : .again
+            }
+        }
+        #expect(eventually { slots.all.count == 2 })
+        let called = slots.all[0]
+        for _ in 0..<1000 {
+            called.runnable.wakeUrgently(serial: called.pointee.runnable.serial)
+            while called.pointee.runnable.attention.load(ordering: .sequentiallyConsistent) {}
+        }
+        // Each of them once, and a call that has been answered already.
+        #expect(eventually { runtime.host.queuedCount <= 3 })
+        isOver.store(true, ordering: .relaxed)
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        runtime.close()
+    }
+
+    /// Two that wake each other keep their worker busy, and each step of theirs is long: those that others wake have turns in between,
+    /// not one for each sixty steps.
+    @Test func whoIsWokenFromOutsideHasTurnsBesideALongConversation_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let count = 20
+        let steps = Atomic<Int>(0)
+        let woken = Atomic<Int>(0)
+        let isOver = Atomic<Bool>(false)
+        let pair = SharedSlots()
+        for _ in 0..<2 {
+            runtime.spawn { me in
+                pair.insert(me.slot)
+                guard let message = me.next() else { return .wait }
+                message.release()
+                let end = Clock.read(CLOCK_MONOTONIC) + 2 * ms
+                while Clock.read(CLOCK_MONOTONIC) < end {}
+                steps.add(1, ordering: .relaxed)
+                for other in pair.all where other != me.slot { me.send(other.pointee.pid) }
+                return isOver.load(ordering: .relaxed) ? .end : .wait
+            }
+        }
+        #expect(eventually { pair.all.count == 2 })
+        let sleepers = SharedSlots()
+        for _ in 0..<count {
+            var hasSlept = false
+            runtime.spawn { me in
+                me.drain()
+                if hasSlept {
+                    woken.add(1, ordering: .relaxed)
+                    return .end
+                }
+                hasSlept = true
+                sleepers.insert(me.slot)
+                return .wait
+            }
+        }
+        #expect(eventually { sleepers.all.count == count })
+        func wake(_ slot: ProcessPointer) {
+            let none = UnsafeRawBufferPointer(start: nil, count: 0)
+            _ = runtime.system.send(from: .none, to: slot.pointee.pid, topic: none, payload: none)
+        }
+        wake(pair.all[0])
+        #expect(eventually { steps.load(ordering: .relaxed) > 100 })
+        let before = steps.load(ordering: .relaxed)
+        sleepers.all.forEach(wake)
+        #expect(eventually { woken.load(ordering: .relaxed) == count })
+        #expect(steps.load(ordering: .relaxed) - before < 600)
+        isOver.store(true, ordering: .relaxed)
+        #expect(eventually { runtime.system.aliveCount <= 1 })
+        runtime.system.table.forEachLiving { _, pid in _ = runtime.system.terminate(pid, from: .none) }
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        runtime.close()
+    }
+
     // MARK: Who holds a worker (H3)
 
     /// One worker and one spare: the first is stuck, the second runs on the spare and is stuck too, and a third waits.
@@ -337,6 +416,14 @@ private final class SharedSet: @unchecked Sendable {  // guarded by lock
     private var values: Set<Int> = []
     func insert(_ value: Int) { lock.with { _ = values.insert(value) } }
     var all: Set<Int> { lock.with { values } }
+}
+
+/// In the order in which they came, each once.
+private final class SharedSlots: @unchecked Sendable {  // guarded by lock
+    private let lock = Lock()
+    private var values: [ProcessPointer] = []
+    func insert(_ value: ProcessPointer) { lock.with { if !values.contains(value) { values.append(value) } } }
+    var all: [ProcessPointer] { lock.with { values } }
 }
 
 private final class SharedList: @unchecked Sendable {  // guarded by lock
