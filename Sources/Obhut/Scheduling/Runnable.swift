@@ -102,7 +102,8 @@ struct Runnable: ~Copyable {
     /// Claims a queued runnable, whatever its serial.
     @inline(__always)
     func takeWord() -> Bool {
-        let current = word.load(ordering: .relaxed)
+        // Not relaxed: after what `Host.takeInterrupted` has stored.
+        let current = word.load(ordering: .sequentiallyConsistent)
         guard current & 0xff == Phase.queued.rawValue else { return false }
         return word.compareExchange(
             expected: current, desired: current & ~0xff | Phase.running.rawValue,
