@@ -521,7 +521,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Whether it is a spare worker that is not needed any more: what it runs is to give way, so that no more processes run at a
     /// time than there are workers (H1).
-    func hasToGo(_ worker: Worker) -> Bool { worker.isSpare && !spareMayRun(worker.core.pointee.index) }
+    func hasToGo(_ worker: Worker) -> Bool { worker.isSpare && !spareMayRun(worker.index) }
 
     func parkSpare(_ worker: Worker) -> Bool {
         Blocks.handIn(worker.core)

@@ -62,6 +62,8 @@ struct WorkerCore: ~Copyable {
 /// A worker thread of a host: takes runnables and runs them, one step at a time.
 final class Worker: @unchecked Sendable {  // `core` is the thread's own but for its atomics
     let core: WorkerPointer
+    /// The core's, for other threads: to the thread sanitizer each change of the core by its owner is one of its first field, too.
+    let index: Int
     unowned let host: Host  // which owns it, and joins its thread before it goes
     /// Spare workers run only while others are stuck (H3).
     let isSpare: Bool
@@ -92,6 +94,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     }
 
     init(index: Int, host: Host, isSpare: Bool, seed: UInt64) {
+        self.index = index
         self.host = host
         self.isSpare = isSpare
         core = .allocate(capacity: 1)
