@@ -46,7 +46,7 @@ static int close_coroutine(obh_vm *vm, lua_State *L, lua_State *co) {
     int status = lua_resetthread(co);
     vm->current = L;
     vm->unyieldable = outer;
-    if (OBH_UNLIKELY(vm->wants_yield)) obh_arm(L);
+    if (OBH_UNLIKELY(vm->wants_yield)) obh_yield_soon(vm, L);
     return status;
 }
 
@@ -79,7 +79,7 @@ static int run(lua_State *L, lua_State *co, int arguments, int flags) {
     int status = lua_resume(co, L, arguments, &results);
     vm->current = L;
     vm->unyieldable = outer;
-    if (OBH_UNLIKELY(vm->wants_yield)) obh_arm(L);
+    if (OBH_UNLIKELY(vm->wants_yield)) obh_yield_soon(vm, L);
     if (obh_must_stop(vm)) obh_stop_here(vm, L);
 
     if (status == LUA_YIELD && vm->system_yield != OBH_YIELD_NONE) {

@@ -99,8 +99,10 @@ _Noreturn void obh_raise_uncatchable(lua_State *L);
 /* Arms the hook on L so that it runs before the next instruction. Takes a time that grows with the depth of the calls.
  * Async-signal-safe, and legal in the allocator. */
 void obh_arm(lua_State *L);
-/* Whether that was done, and the hook has not run since. Async-signal-safe. */
+/* Whether that was done, or obh_yield_soon, and nothing has come of it yet. Async-signal-safe. */
 int obh_is_armed(lua_State *L);
+/* The process is to yield, and L runs again, or cannot yield where it is: it does at the first place where it can. */
+void obh_yield_soon(obh_vm *vm, lua_State *L);
 
 /* Whether what runs on this VM has to stop now: asked by every trampoline. */
 static inline int obh_must_stop(const obh_vm *vm) {

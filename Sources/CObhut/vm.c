@@ -67,27 +67,22 @@ int obh_memory_exceeded(obh_vm *vm, lua_State *L) {
 
 /* ---- The hook ------------------------------------------------------------------- */
 
-/* Inside of a callback (of sort, gsub, a metamethod that C calls) nothing can yield. A program that spends its time in short ones
- * would be interrupted only if a tick met it between two of them; so with each return it is looked whether it can yield now.
- * The yield itself is a count hook's: one from here would corrupt the state. */
-static void on_return(lua_State *L, lua_Debug *activation) {
-    (void)activation;
-    obh_vm *vm = obh_vm_of(L);
+/* A function has returned. The yield itself is not done here: only from a count hook it leaves the state whole. */
+static void on_return(obh_vm *vm, lua_State *L) {
     if (!vm->wants_yield)
         lua_sethook(L, NULL, 0, 0);
     else if (obh_can_block(vm, L))
         obh_arm(L);
 }
 
-static void yield_later(obh_vm *vm, lua_State *L) {
-    vm->wants_yield = 1;
-    /* In a coroutine that could yield, were it not for an outer level: `run` in coroutine.c sees to it. */
-    if (!lua_isyieldable(L)) lua_sethook(L, on_return, LUA_MASKRET, 0);
-}
-
+/* One for both masks. A tick may come between the two stores by which lua_sethook sets function and mask, and set them itself: the
+ * function is then the tick's, and the mask is not. */
 static void hook(lua_State *L, lua_Debug *activation) {
-    (void)activation;
     obh_vm *vm = obh_vm_of(L);
+    if (activation->event == LUA_HOOKRET) {
+        on_return(vm, L);
+        return;
+    }
     /* Who does not get out of a callback counts as one that no hook reaches: ever fewer ticks arm it. */
     if (!vm->wants_yield) vm->hooks++;
     if (!vm->count_interval)
@@ -105,7 +100,7 @@ static void hook(lua_State *L, lua_Debug *activation) {
     /* What an earlier step was to be interrupted by is none of this one's business. */
     if (answer == 0 || (!vm->count_interval && !vm->ticked)) return;
     if (!obh_can_block(vm, L)) {
-        if (!vm->count_interval) yield_later(vm, L);
+        if (!vm->count_interval) obh_yield_soon(vm, L);
     } else {
         vm->preemptions++;
         vm->system_yield = OBH_YIELD_PREEMPT;
@@ -115,10 +110,22 @@ static void hook(lua_State *L, lua_Debug *activation) {
 
 void obh_arm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
 
-/* The mask too: a tick may come between the two when the hook is being taken off. */
+/* The function too: a tick may come between the two when the hook is being taken off. */
 int obh_is_armed(lua_State *L) {
-    if (!lua_gethookmask(L)) return 0;
-    return lua_gethook(L) == on_return || (lua_gethook(L) == hook && lua_gethookcount(L) == 1);
+    if (!lua_gethook(L)) return 0;
+    int mask = lua_gethookmask(L);
+    return mask & LUA_MASKRET || (mask & LUA_MASKCOUNT && lua_gethookcount(L) == 1);
+}
+
+/* Inside of a callback (of sort, gsub, a metamethod that C calls) nothing can yield. A program that spends its time in short ones
+ * would be interrupted only if a tick met it between two of them; so with each return it is looked whether it can yield now. */
+void obh_yield_soon(obh_vm *vm, lua_State *L) {
+    vm->wants_yield = 1;
+    if (obh_is_armed(L)) return;
+    if (obh_can_block(vm, L))
+        obh_arm(L);
+    else if (!lua_isyieldable(L)) /* otherwise it is an outer level that cannot: it comes here when this one is left */
+        lua_sethook(L, hook, LUA_MASKRET, 0);
 }
 
 int obh_can_block(obh_vm *vm, lua_State *L) { return !vm->unyieldable && lua_isyieldable(L); }

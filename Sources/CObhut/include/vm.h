@@ -153,7 +153,7 @@ typedef struct obh_vm {
     uint8_t unyieldable;                   /* some outer level cannot yield */
     uint8_t exiting;                       /* the process unwinds: no pcall entered before may stop it */
     uint8_t exit_pending;                  /* the current fiber has still to begin unwinding */
-    uint8_t wants_yield;                   /* a hook came due where nothing can yield: at the first place where it can */
+    uint8_t wants_yield;                   /* a hook came due where nothing can yield (obh_yield_soon) */
     int32_t count_interval;                /* 0: preemption by signal. N: a hook each N instructions (T2) */
     int32_t bad_argument;                  /* see OBH_BAD_ARGUMENT */
     uint8_t call_failed;                   /* see OBH_TRY_BASE */

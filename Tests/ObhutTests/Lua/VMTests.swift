@@ -107,18 +107,45 @@ import Testing
             end
             return {main = function() return coroutine.wrap(down)() end}
             """)
-        let deadline = world.scheduler.clock.now + 60_000_000_000
-        while !isDeep.load(ordering: .relaxed) && run.end == nil && world.scheduler.clock.now < deadline { usleep(1000) }
-        while run.end == nil && world.scheduler.clock.now < deadline {
-            world.host.withWorkers { obh_preempt_thread($0.thread, SIGURG) }
-            let next = world.scheduler.clock.now + 30_000
-            while world.scheduler.clock.now < next {}
-        }
+        _ = eventually { isDeep.load(ordering: .relaxed) || run.end != nil }
+        interruptWithoutPause(run, in: world)
         #expect(run.end == .value("done"))
         #expect(run.figures.preemptions > 0)
         if run.end == nil { world.terminate(run) }
         world.settle([run])
         world.stop()
+    }
+
+    /// A signal may come at any instruction of what sets and takes off hooks, too.
+    @Test func callbacksGiveTheSameResultsHoweverSoonTheNextSignalComes_D2() {
+        let code = """
+            local n = 0
+            for i = 1, 20000 do
+              local t = {} for k = 1, 30 do t[k] = (k * 7919) % 31 end
+              table.sort(t, function(a, b) n = n + 1 return a < b end)
+              local s = ('x'):rep(30):gsub('.', function() n = n + 1 return 'y' end)
+              local c = coroutine.wrap(function() for v in ipairs(t) do coroutine.yield(v) end end)
+              for k = 1, 30 do n = n + c() end
+              if t[1] ~= 1 or s ~= ('y'):rep(30) then error(i) end
+            end
+            print(n)
+            """
+        let world = LuaWorld(interval: nil, watched: false)
+        let run = world.spawn(printing(code))
+        interruptWithoutPause(run, in: world)
+        #expect(run.end == stockLua(printing(code)).map { .value($0) })
+        #expect(run.figures.preemptions > 0)
+        world.stop()
+    }
+
+    /// A signal each 30 microseconds, until it has ended, for a minute at most.
+    private func interruptWithoutPause(_ run: LuaRun, in world: LuaWorld) {
+        let deadline = world.scheduler.clock.now + 60_000_000_000
+        while run.end == nil && world.scheduler.clock.now < deadline {
+            world.host.withWorkers { obh_preempt_thread($0.thread, SIGURG) }
+            let next = world.scheduler.clock.now + 30_000
+            while world.scheduler.clock.now < next {}
+        }
     }
 
     /// Nothing can yield inside of a callback that C calls: who spends all its time in short ones gives way between two of them.
