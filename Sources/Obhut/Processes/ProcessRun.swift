@@ -37,23 +37,27 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
             if status == Int32(OBH_STEP_WAITING) { return becomeIdle() }
             let isUnfinished = status == Int32(OBH_STEP_UNFINISHED)
             // What wants attention may be its end; if it is not, the turn is as long as without it.
-            let wasCalled = pointee.runnable.attention.load(ordering: .sequentiallyConsistent)
+            let wasCalled = isWantedUrgently
             let waiting = Host.waiting
-            if wasCalled || waiting == .nobody && isUnfinished { drain() }
-            if let doom = pointee.doom { return finish(doom) }
-            if waiting == .nobody && isUnfinished || waiting != .long && wasCalled { continue }
-            return giveWay(toWoken: waiting == .woken && isUnfinished)
+            let goesOn = isUnfinished && waiting == .nobody || wasCalled && waiting != .long
+            if wasCalled || goesOn { drain() }
+            if goesOn || pointee.doom != nil { continue }
+            return giveWay(asWoken: isUnfinished && waiting == .woken)
         }
     }
 
     /// To be run again, when others have had their turn.
-    private func giveWay(toWoken: Bool = false) {
+    private func giveWay(asWoken: Bool = false) {
         pointee.runnable.become(.queued)
-        // From here on another worker may have it: only atomics and constants are touched.
+        enqueue(asWoken: asWoken)
+    }
+
+    /// It is `queued`. From here on another worker may have it: only atomics and constants are touched.
+    private func enqueue(asWoken: Bool) {
         pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
             if isWantedUrgently {
                 $0.enqueueUrgently(runnable)
-            } else if toWoken {
+            } else if asWoken {
                 $0.enqueue(runnable)
             } else {
                 $0.enqueueInterrupted(runnable)
@@ -84,13 +88,7 @@ extension UnsafeMutablePointer where Pointee == ProcessSlot {
         pointee.runnable.become(.idle)
         // From here on another worker may have it: only atomics and constants are touched.
         if pointee.signals.isEmpty { return }
-        guard pointee.runnable.wakeWord(serial: serial) else { return }
-        if isWantedUrgently {
-            return pointee.runnable.host.unsafelyUnwrapped._withUnsafeGuaranteedRef {
-                $0.enqueueUrgently(runnable)
-            }
-        }
-        runnable.enqueue()
+        if pointee.runnable.wakeWord(serial: serial) { enqueue(asWoken: true) }
     }
 
     /// Whoever sends a lethal signal to a process that runs leaves the urgent lane to it:

@@ -242,7 +242,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         guard let worker = WorkerCore.current, let host = worker.pointee.host else { return .long }
         if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) { return .long }
         return host._withUnsafeGuaranteedRef {
-            if worker.pointee.index >= $0.limits.workers && !$0.spareMayRun(worker.pointee.index) { return .long }
+            if !$0.mayRun(worker.pointee.index) { return .long }
             return worker.pointee.queue.count > 0 || !$0.injector.isEmpty || !$0.urgent.isEmpty ? .woken : .nobody
         }
     }
@@ -447,7 +447,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             }
             // The last look: what was pushed before the push's look at `sleepers` is seen here.
             while state != .stopped {
-                if index >= limits.workers && !spareMayRun(index) {
+                if !mayRun(index) {
                     // It may have been signalled in the place of one that may.
                     if tickets > 0 { wakeAnyLocked() }
                     return true
@@ -515,13 +515,12 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     // MARK: Stuck workers (H3)
 
-    func spareMayRun(_ index: Int) -> Bool {
-        index - limits.workers < stuckCount.load(ordering: .acquiring)
+    /// Whether the worker is no spare one, or is needed. What runs on another is to give way, so that no more processes run at
+    /// a time than there are workers (H1).
+    @inline(__always)
+    func mayRun(_ index: Int) -> Bool {
+        index < limits.workers || index - limits.workers < stuckCount.load(ordering: .acquiring)
     }
-
-    /// Whether it is a spare worker that is not needed any more: what it runs is to give way, so that no more processes run at a
-    /// time than there are workers (H1).
-    func hasToGo(_ worker: Worker) -> Bool { worker.isSpare && !spareMayRun(worker.index) }
 
     func parkSpare(_ worker: Worker) -> Bool {
         Blocks.handIn(worker.core)
@@ -533,7 +532,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             awake.subtract(1, ordering: .sequentiallyConsistent)
             defer { awake.add(1, ordering: .sequentiallyConsistent) }
             while state != .stopped {
-                if spareMayRun(worker.core.pointee.index) { return true }
+                if mayRun(worker.index) { return true }
                 wakeSpare.wait(lock)
             }
             return false

@@ -185,21 +185,20 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
                 worker.watched = .init(
                     steps: steps, ticks: 1, cpuAtStart: used, cpuAtLook: used, since: now,
                     serial: runnable.pointee.serial)
-                if runnable.pointee.attention.load(ordering: .relaxed) || host.hasToGo(worker) { interrupt(worker) }
+                if runnable.pointee.attention.load(ordering: .relaxed) || !host.mayRun(worker.index) { interrupt(worker) }
             }
             return false
         }
         worker.watched.ticks += 1
         let isLong = hasWork && worker.watched.ticks >= Watch.slice
         let needsAttention = runnable.pointee.attention.load(ordering: .relaxed)
-        let isToGiveWay = isLong || host.hasToGo(worker)
+        let isToGiveWay = isLong || !host.mayRun(worker.index)
         let isBlocked = (isToGiveWay || needsAttention) && isBlocked(worker)
-        let hadItsChance = isBlocked || worker.watched.hadItsChance
         // Who waits for a processor has had no turn yet. A signal would cut a system call short, and bring nobody nearer to a turn.
-        let hasHadATurn = !isBlocked && worker.watched.cpuAtLook - worker.watched.cpuAtStart >= Watch.notable
+        let hasHadATurn = !isBlocked && worker.watched.computed >= Watch.notable
         if isToGiveWay && hasHadATurn || needsAttention {
             ticks.sent += 1
-            worker.watched.cpuWhenAsked = worker.watched.cpuWhenAsked ?? worker.watched.cpuAtLook
+            if worker.watched.cpuWhenAsked == nil { worker.watched.cpuWhenAsked = worker.watched.cpuAtLook }
             interrupt(worker)
         }
         if core.pointee.stuck.load(ordering: .relaxed) {
@@ -208,10 +207,9 @@ final class Watch: @unchecked Sendable {  // guard notes stand on each field
         }
         guard isLong else { return false }
         if isBlocked { worker.watched.blockedTicks += 1 }
-        let held =
-            worker.watched.cpuAtLook - worker.watched.cpuAtStart
-            + Int64(worker.watched.blockedTicks) * Watch.tick
+        let held = worker.watched.computed + Int64(worker.watched.blockedTicks) * Watch.tick
         // Who computed alone until now has held up nobody.
+        let hadItsChance = isBlocked || worker.watched.hadItsChance
         return held >= Watch.stuckAfter && hadItsChance && !host.markStuck(worker)
     }
 

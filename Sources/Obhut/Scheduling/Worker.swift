@@ -22,6 +22,7 @@ struct WorkerCore: ~Copyable {
     /// Since that was last set the injector has had entries whenever its turn came: it has every other turn.
     var sharesWithInjector = false
     var isTurnOfInjector = false
+
     /// What runs now; 0 between steps. Written by the owner, read by the watch.
     let running = Atomic<UInt>(0)
     /// Counts steps; written by the owner only. An unchanged count is an unfinished step.
@@ -80,6 +81,8 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         /// CPU time of the thread when the step was first seen, and at the last look.
         var cpuAtStart: Int64 = 0
         var cpuAtLook: Int64 = 0
+        /// Since then; nanoseconds.
+        var computed: Int64 { cpuAtLook - cpuAtStart }
         /// CPU time when it was first asked to give way; nil: it was not.
         var cpuWhenAsked: Int64?
         /// It has computed since: Lua would have noticed, and given way.
@@ -147,7 +150,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     /// Waits for something to run; nil when the host stops.
     private func next(of host: Host) -> RunnablePointer? {
         while true {
-            if isSpare && !host.spareMayRun(core.pointee.index) {
+            if !host.mayRun(core.pointee.index) {
                 guard host.parkSpare(self) else { return nil }
                 continue
             }
