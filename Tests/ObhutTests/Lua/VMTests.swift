@@ -120,7 +120,7 @@ import Testing
     @Test func callbacksGiveTheSameResultsHoweverSoonTheNextSignalComes_D2() {
         let code = """
             local n = 0
-            for i = 1, 20000 do
+            for i = 1, \(Int(20000 * testScale)) do
               local t = {} for k = 1, 30 do t[k] = (k * 7919) % 31 end
               table.sort(t, function(a, b) n = n + 1 return a < b end)
               local s = ('x'):rep(30):gsub('.', function() n = n + 1 return 'y' end)
