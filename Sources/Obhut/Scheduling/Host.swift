@@ -79,6 +79,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// After so many woken ones an interrupted one has its turn (H2).
     private static let turn = 8
+    /// For as long at most its own queue waits: with more turns than that in a tick it has short ones, and each 61st is the injector's.
+    private static let mostInjectorTurns = 32
 
     init(name: String, index: Int, limits: HostLimits, scheduler: Scheduler) {
         self.index = index
@@ -331,26 +333,28 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) {
             worker.pointee.isTurnOfOthers.store(false, ordering: .relaxed)
             worker.pointee.queueStreak = LocalQueue.turns
-            worker.pointee.sharesWithInjector = true
+            worker.pointee.injectorTurns = min(worker.pointee.ownTurns, Host.mostInjectorTurns)
+            worker.pointee.ownTurns = 0
         }
-        if worker.pointee.sharesWithInjector, let runnable = takeSharing(worker) { return runnable }
+        if worker.pointee.injectorTurns > 0, let runnable = takeInjected(worker) { return runnable }
         while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
+                worker.pointee.ownTurns &+= 1
                 return runnable
             }
         }
         return chooseElsewhere(for: worker)
     }
 
-    /// Its own queue has not been empty for a while: every other turn is the injector's, until that has nothing.
-    private func takeSharing(_ worker: WorkerPointer) -> RunnablePointer? {
-        worker.pointee.isTurnOfInjector.toggle()
-        guard worker.pointee.isTurnOfInjector else { return nil }
+    /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are.
+    /// One after the other, and not in between: what its own queue has is in this core's cache.
+    private func takeInjected(_ worker: WorkerPointer) -> RunnablePointer? {
         guard let runnable = take(from: injector) else {
-            worker.pointee.sharesWithInjector = false
+            worker.pointee.injectorTurns = 0
             return nil
         }
+        worker.pointee.injectorTurns &-= 1
         worker.pointee.streak &+= 1
         return runnable
     }

@@ -19,9 +19,10 @@ struct WorkerCore: ~Copyable {
     var queueStreak = 0
     /// Set by the watch at each tick when somebody waits, cleared by the owner: such a row has lasted long enough.
     let isTurnOfOthers = Atomic<Bool>(false)
-    /// Since that was last set the injector has had entries whenever its turn came: it has every other turn.
-    var sharesWithInjector = false
-    var isTurnOfInjector = false
+    /// Turns that its own queue has had since that was last set.
+    var ownTurns = 0
+    /// So many are the injector's now.
+    var injectorTurns = 0
 
     /// What runs now; 0 between steps. Written by the owner, read by the watch.
     let running = Atomic<UInt>(0)
