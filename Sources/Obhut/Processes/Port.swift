@@ -224,8 +224,8 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             switch wait {
             case .no: throw .timeout
             case .lookOut:
-                end = .lookedOut(Patience.lookOut(for: left) { lookout.wasCalled })
-                _ = lookout.giveBack()
+                let look = Patience.lookOut(for: left) { lookout.wasCalled }
+                end = .lookedOut(lookout.giveBack() ? .came : look)
             case .sleep where left == 0:
                 lock.lock()
                 waiting -= 1

@@ -59,6 +59,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private let sleepers = Atomic<Int>(0)
     /// For one of those awake that have nothing to do.
     private let lookout = Lookout()
+    /// A hint: who looked out last was called, and comes back to it soon.
+    private let looksOutAgain = Atomic<Bool>(false)
     private var tickets = 0  // guarded by lock: wake-ups given and not yet taken
     private var resting = 0  // guarded by lock: those of them that wait for `wakeUp`
     private var polling: IdlePoll?  // guarded by lock: what one of them waits in
@@ -81,6 +83,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private static let turn = 8
     /// For as long at most its own queue waits: with more turns than that in a tick it has short ones, and each 61st is the injector's.
     private static let mostInjectorTurns = 32
+    /// Looks: one or two microseconds, what it costs to wake a thread.
+    private static let shortLook = 32
 
     init(name: String, index: Int, limits: HostLimits, scheduler: Scheduler) {
         self.index = index
@@ -201,7 +205,20 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private func enqueueSlowly(_ runnable: RunnablePointer) {
         if let simulation = scheduler.simulation { return simulation.add(runnable) }
         injector.push(runnable)
-        wakeSleeper()
+        if !isTakenAtOnce() { wakeSleeper() }
+    }
+
+    /// Who answers and is spoken to again at once has not yet come to look out: a sibling that is woken instead finds nothing to do,
+    /// and takes it the processor. So a short look, in which nobody would have been woken, whether the injector's new entry is taken.
+    private func isTakenAtOnce() -> Bool {
+        guard looksOutAgain.load(ordering: .relaxed), sleepers.load(ordering: .relaxed) > 0, !isOwnWorker else { return false }
+        for _ in 0..<Host.shortLook {
+            if injector.isEmpty || lookout.call() { return true }
+            obh_relax()
+        }
+        // Its step is longer than that.
+        looksOutAgain.store(false, ordering: .relaxed)
+        return false
     }
 
     /// A runnable at the beginning of its life. Any thread.
@@ -432,9 +449,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         let end = hasWork() ? .came : Patience.lookOut(elsewhere: poll?.look) { lookout.wasCalled }
         worker.pointee.isLookingOut = false
         poll?.giveBack()
-        worker.pointee.patience.lookedOut(end)
-        // Who was not called by now looks once more in `park`.
-        return lookout.giveBack() || end == .came
+        // Who gives way may be called meanwhile. Who was not called by now looks once more in `park`.
+        let came = lookout.giveBack() || end == .came
+        worker.pointee.patience.lookedOut(came ? .came : end)
+        looksOutAgain.store(came, ordering: .relaxed)
+        return came
     }
 
     /// Sleeps until there may be something to run. False when the host has stopped.

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Who sleeps has to be woken. That costs the one who wakes it some microseconds, and where its processor went to sleep with
 /// it, twenty more pass until it runs. Who is spoken to again and again by somebody who waits for the answer would pay this
-/// each time. So a thread that had to be woken soon after it had fallen asleep, some times in a row, looks out next time:
+/// each time. So a thread that had to be woken soon after it had fallen asleep, and not only by chance, looks out next time:
 /// about as long as a sleep costs, so that it never pays much more than double (Karlin, Li, Manasse and Owicki, "Empirical
 /// studies of competitive spinning for a shared-memory multiprocessor", 1991). As soon as somebody else wants its processor
 /// it sleeps. Once in vain, and it sleeps at once again until it has new reason, twice as much each time: an idle runtime
@@ -16,8 +16,10 @@ struct Patience {
     private static let longest: Int64 = 50_000
     /// A sleep of up to so many nanoseconds, with the time that it took to be woken from it, would have been spared by a look.
     private static let soon = 2 * longest
-    /// So many of them in a row are reason enough, at first and at most.
+    /// So many of them are reason enough, at first and at most.
     private static let enough: (first: UInt8, most: UInt8) = (3, 96)
+    /// So many of them a longer one takes back. Not all: where one in ten is long by chance, 96 in a row never come.
+    private static let price: UInt8 = 3
     /// Who gave way for so many nanoseconds gave way to somebody.
     private static let turn: Int64 = 2_000
 
@@ -32,7 +34,11 @@ struct Patience {
 
     /// It slept for so many nanoseconds, until what it waited for had come.
     mutating func slept(_ duration: Int64) {
-        shortSleeps = duration <= Patience.soon ? min(shortSleeps + 1, enough) : 0
+        if duration <= Patience.soon {
+            shortSleeps = min(shortSleeps + 1, enough)
+        } else {
+            shortSleeps -= min(shortSleeps, Patience.price)
+        }
     }
 
     /// It slept, and what it waited for had not come.
@@ -40,9 +46,12 @@ struct Patience {
 
     /// It looked out.
     mutating func lookedOut(_ end: LookoutEnd) {
-        let wasRight = end == .came
-        enough = wasRight ? Patience.enough.first : min(enough * 2, Patience.enough.most)
-        shortSleeps = wasRight ? enough : 0
+        switch end {
+        case .came: enough = Patience.enough.first
+        case .inVain: enough = min(enough * 2, Patience.enough.most)
+        case .gaveWay: break  // it cost no more than to sleep at once
+        }
+        shortSleeps = end == .came ? enough : 0
     }
 
     /// - Parameter most: nanoseconds; negative: no less than is usual.

@@ -6,7 +6,7 @@ import Testing
 
 /// Who looks out before it sleeps: only with reason, and no call is lost.
 @Suite struct PatienceTests {
-    @Test func someShortSleepsInARowAreReason_H4() {
+    @Test func someShortSleepsAreReason_H4() {
         var patience = Patience()
         #expect(!patience.hasReason)
         for _ in 0..<2 { patience.slept(20_000) }
@@ -19,14 +19,27 @@ import Testing
         #expect(patience.hasReason)
         patience.lookedOut(.came)
         #expect(patience.hasReason)
-        // Each look in vain is paid for with twice as many short sleeps.
-        for needed in [6, 12, 24, 48, 96, 96] {
-            patience.lookedOut(needed % 24 == 0 ? .inVain : .gaveWay)
+        // Each look in vain is paid for with twice as many short sleeps, and one that had to give way with as many as before.
+        let looks: [(LookoutEnd, Int)] = [
+            (.gaveWay, 3), (.inVain, 6), (.inVain, 12), (.gaveWay, 12), (.inVain, 24), (.inVain, 48), (.inVain, 96), (.inVain, 96),
+        ]
+        for (end, needed) in looks {
+            patience.lookedOut(end)
             #expect(!patience.hasReason)
             for _ in 1..<needed { patience.slept(20_000) }
             #expect(!patience.hasReason, "\(needed)")
             patience.slept(20_000)
             #expect(patience.hasReason, "\(needed)")
+        }
+        // One long sleep in ten is chance, one in two is not.
+        patience.lookedOut(.inVain)
+        for number in 1...200 where !patience.hasReason { patience.slept(number % 10 == 0 ? 1_000_000 : 20_000) }
+        #expect(patience.hasReason)
+        patience.lookedOut(.came)
+        patience.lookedOut(.inVain)
+        for number in 1...200 {
+            patience.slept(number % 2 == 0 ? 1_000_000 : 20_000)
+            #expect(!patience.hasReason)
         }
         patience.lookedOut(.came)
         patience.slept(1_000_000)

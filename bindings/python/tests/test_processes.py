@@ -701,10 +701,10 @@ def test_an_interrupt_at_any_line_of_the_end_leaves_nothing(monkeypatch: pytest.
     if late:  # the other threads see what the closing one has done only after its interrupt
         take = obhut.Port._take
 
-        def take_late(port: obhut.Port) -> obhut.Event | None:
+        def take_late(port: obhut.Port, wait: int = 0) -> obhut.Event | None:
             if threading.current_thread() is not threading.main_thread():
                 time.sleep(0.02)
-            return take(port)
+            return take(port, wait)
 
         monkeypatch.setattr(obhut.Port, "_take", take_late)
     monkeypatch.setattr(_functions, "_GRACE", 0.05)

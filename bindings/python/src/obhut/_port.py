@@ -22,6 +22,9 @@ from ._time import Seconds, nanoseconds
 # Milliseconds of one poll on the main thread: a signal that comes between Python's last look at its flags and the system
 # call does not end that, so its handler would wait as long.
 _SIGNALS = 200
+# Nanoseconds that a wait begins with in the library itself, which looks out for who is spoken to without a pause where Python's own
+# `poll` would have to be woken. So short that Ctrl-C need not end it.
+_SHORT = 200_000
 _LEAVING = 5.0  # seconds that those who wait have to leave a port that is closed
 
 
@@ -232,10 +235,12 @@ class Port:
             with self._lock:
                 self._using()
                 self._waiting.add(me)
+            at_first = _SHORT if limit < 0 else min(limit, _SHORT)
             while True:
-                event = self._take()
+                event = self._take(at_first)
                 if event is not None:
                     return event
+                at_first = 0
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     raise Timeout(f"nothing was received within {limit / 1e9:g} s", b.OBHUT_TIMEOUT)
@@ -252,11 +257,11 @@ class Port:
                 self._waiting.discard(me)
                 self._changed.notify_all()
 
-    def _take(self) -> Event | None:
-        """What is there, without waiting."""
+    def _take(self, wait: int = 0) -> Event | None:
+        """What is there, or comes within so many nanoseconds."""
         message, error = ctypes.c_void_p(), ctypes.c_void_p()
         while True:
-            status = c.obhut_port_receive(self._using(), 0, ctypes.byref(message), ctypes.byref(error))
+            status = c.obhut_port_receive(self._using(), wait, ctypes.byref(message), ctypes.byref(error))
             if status == b.OBHUT_TIMEOUT:
                 c.obhut_error_free(error)
                 return None

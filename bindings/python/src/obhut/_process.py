@@ -63,12 +63,12 @@ class Process(Port):
 
     # ------------------------------------------------------------- receiving
 
-    def _take(self) -> Event | None:
-        return self._kept.popleft() if self._kept else self._taken_from_port()
+    def _take(self, wait: int = 0) -> Event | None:
+        return self._kept.popleft() if self._kept else self._taken_from_port(wait)
 
-    def _taken_from_port(self) -> Event | None:
+    def _taken_from_port(self, wait: int = 0) -> Event | None:
         while True:
-            event = super()._take()
+            event = super()._take(wait)
             if isinstance(event, Cancel):
                 self._was_cancelled = True
             if not isinstance(event, Reply) or event.request not in self._forgotten:
