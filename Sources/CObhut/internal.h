@@ -167,6 +167,8 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int operation);
 
 /* The executable segment of liblua. */
 extern uintptr_t obh_lua_text_begin, obh_lua_text_end;
+/* Where libc's memcmp begins, a function that calls no other; 0: it is not what it is usually. */
+extern uintptr_t obh_lua_memcmp;
 /* What this thread runs; read by the signal handler. */
 extern __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec")));
 

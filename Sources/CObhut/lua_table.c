@@ -11,6 +11,7 @@
 
 struct obh_lua obh_lua;
 uintptr_t obh_lua_text_begin, obh_lua_text_end;
+uintptr_t obh_lua_memcmp;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char failure[200];
@@ -21,7 +22,7 @@ static const char *const names[] = {
 #undef X
 };
 
-/* Finds the executable segment that holds lua_resume: the third rung of termination jumps out of nothing else. */
+/* Finds the executable segment that holds lua_resume: out of it the third rung of termination jumps. */
 static int find_text(struct dl_phdr_info *info, size_t size, void *address) {
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -47,8 +48,9 @@ static int is_sanitized(void) {
 
 static void open_once(void) {
     int flags = RTLD_NOW | RTLD_LOCAL;
+    int sanitized = is_sanitized();
     /* A sanitizer's own allocator would be bypassed; AddressSanitizer ends the program for it. */
-    if (!is_sanitized()) flags |= RTLD_DEEPBIND;
+    if (!sanitized) flags |= RTLD_DEEPBIND;
     void *library = dlopen("liblua5.4.so.0", flags);
     if (!library) {
         snprintf(failure, sizeof failure, "cannot open liblua5.4: %s", dlerror());
@@ -73,6 +75,8 @@ static void open_once(void) {
         return;
     }
     dl_iterate_phdr(find_text, (void *)lua_resume);
+    /* As liblua's calls find it. A sanitizer's calls others. */
+    if (!sanitized) obh_lua_memcmp = (uintptr_t)dlsym(library, "memcmp");
 }
 
 int obh_lua_open(char *error, size_t size) {

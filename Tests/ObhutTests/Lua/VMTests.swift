@@ -53,6 +53,32 @@ import Testing
         world.stop()
     }
 
+    /// Between two comparisons of libc liblua computes for some nanoseconds: whoever waited for a signal to meet it there would
+    /// need hundreds.
+    @Test(
+        arguments: [
+            "s:find(('a'):rep(2^19) .. 'b', 1, true)",
+            "while true do s:find('^(a*)%1b') end",
+        ]) func aComparisonOfLongStringsIsLeftAsLiblua_C4(search: String) {
+        // Their comparison calls others, and is not left.
+        if dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil { return }
+        let world = LuaWorld(interval: nil, watched: false)
+        let isReady = Atomic<Bool>(false)
+        world.system.writeLine = { _ in isReady.store(true, ordering: .relaxed) }
+        let run = world.spawn("return {main = function() local s = ('a'):rep(2^20) print('ready') \(search) end}")
+        #expect(eventually { isReady.load(ordering: .relaxed) })
+        usleep(50_000)
+        #expect(run.end == nil)
+        world.terminate(run)
+        for _ in 0..<60 where run.end == nil {
+            world.host.withWorkers { obh_preempt_thread($0.thread, SIGURG) }
+            usleep(15_000)
+        }
+        #expect(run.end == .error("terminated"))
+        if run.end == nil { world.settle([run], seconds: 600) }
+        world.stop()
+    }
+
     /// Collected eagerly until it has allocated a megabyte of its own; how much code was loaded does not count.
     @Test(arguments: [0, 60_000]) func theCollectorIsLuasOwnForWhoAllocatesMuch_D1(strings: Int) {
         let code = (0..<strings).map { "'text \($0)'" }.joined(separator: ",")
