@@ -99,7 +99,7 @@ _Noreturn void obh_raise_uncatchable(lua_State *L);
 /* Arms the hook on L so that it runs before the next instruction. Takes a time that grows with the depth of the calls.
  * Async-signal-safe, and legal in the allocator. */
 void obh_arm(lua_State *L);
-/* Whether that was done, or obh_yield_soon, and nothing has come of it yet. Async-signal-safe. */
+/* Whether that was done, or a hook on returns was set by obh_yield_soon, and nothing has come of it yet. Async-signal-safe. */
 int obh_is_armed(lua_State *L);
 /* The process is to yield, and L runs again, or cannot yield where it is: it does at the first place where it can. */
 void obh_yield_soon(obh_vm *vm, lua_State *L);
@@ -167,8 +167,9 @@ int obh_finish(obh_vm *vm, lua_State *L, int32_t code, int operation);
 
 /* The executable segment of liblua. */
 extern uintptr_t obh_lua_text_begin, obh_lua_text_end;
-/* Where libc's memcmp begins, a function that calls no other; 0: it is not what it is usually. */
-extern uintptr_t obh_lua_memcmp;
+/* Where libc's functions begin that compare and measure strings and call no others; 0: it is not the usual one. */
+enum { OBH_LUA_LEAVES = 3 };
+extern uintptr_t obh_lua_leaves[OBH_LUA_LEAVES];
 /* What this thread runs; read by the signal handler. */
 extern __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec")));
 
@@ -176,8 +177,9 @@ extern __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initia
 
 /* A hook came due. 0: go on, 1: yield if possible, 2: the process dies (OBH_KILL_LETHAL). in_host > 0. */
 int32_t obh_interrupted(obh_vm *vm);
-/* Whether the process has to be killed. Called by the signal handler, but only when what it interrupted is liblua's own code
- * with no Swift frame and no lock below it: so it may do what any function called from Lua may do, except to touch Lua. */
+/* Whether the process has to be killed. Called by the signal handler, but only when what it interrupted is liblua's own code,
+ * or a comparison that liblua has called, with no Swift frame and no lock below it: so it may do what any function called from
+ * Lua may do, except to touch Lua. */
 int32_t obh_is_doomed(obh_vm *vm);
 /* Pushes the arguments of the method; answers how many. in_host > 0. */
 int32_t obh_push_arguments(obh_vm *vm, lua_State *L);

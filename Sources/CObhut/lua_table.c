@@ -11,7 +11,7 @@
 
 struct obh_lua obh_lua;
 uintptr_t obh_lua_text_begin, obh_lua_text_end;
-uintptr_t obh_lua_memcmp;
+uintptr_t obh_lua_leaves[OBH_LUA_LEAVES];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char failure[200];
@@ -46,6 +46,12 @@ static int is_sanitized(void) {
     return 0;
 }
 
+/* As liblua's own calls find them. In the C locale, its strcoll goes on as strcmp; in others it does not come here. */
+static void find_leaves(void *library) {
+    static const char *const leaves[OBH_LUA_LEAVES] = {"memcmp", "strcmp", "strlen"};
+    for (int i = 0; i < OBH_LUA_LEAVES; i++) obh_lua_leaves[i] = (uintptr_t)dlsym(library, leaves[i]);
+}
+
 static void open_once(void) {
     int flags = RTLD_NOW | RTLD_LOCAL;
     int sanitized = is_sanitized();
@@ -75,8 +81,7 @@ static void open_once(void) {
         return;
     }
     dl_iterate_phdr(find_text, (void *)lua_resume);
-    /* As liblua's calls find it. A sanitizer's calls others. */
-    if (!sanitized) obh_lua_memcmp = (uintptr_t)dlsym(library, "memcmp");
+    if (!sanitized) find_leaves(library); /* a sanitizer's call others */
 }
 
 int obh_lua_open(char *error, size_t size) {

@@ -25,8 +25,8 @@
 
 /* Nanoseconds that a hook has to run, before the handler thinks of jumping out of liblua. */
 enum { JUMP_AFTER = 10000000 };
-/* Bytes that memcmp may have; beyond its end are other functions that call none. */
-enum { MEMCMP_SIZE = 2048 };
+/* Bytes that a leaf of libc may have; beyond its end are other functions on strings. */
+enum { LEAF_SIZE = 2048 };
 
 /* initial-exec: a handler must not be the first to touch a thread's lazily allocated block. */
 __thread obh_vm *volatile obh_running_vm __attribute__((tls_model("initial-exec")));
@@ -82,12 +82,14 @@ static uintptr_t leaf_returns_to(void *context) {
 #endif
 }
 
-/* Whether liblua runs, or waits for a comparison: one of two long strings takes milliseconds, and a plain find makes one after the
- * other, with nothing in between. It holds nothing, so it is left as liblua's own code is. One that others have called, or that
- * is no comparison and has called others, has its way back elsewhere. */
+/* Whether liblua runs, or waits for a comparison: one of two long strings takes milliseconds, and a plain find or a sort makes one
+ * after the other, with next to nothing in between. It holds nothing, so it is left as liblua's own code is. One that others have
+ * called, or that is no comparison and has called others, has its way back elsewhere. */
 static int is_in_liblua(void *context) {
     uintptr_t place = interrupted_at(context);
-    if (obh_lua_memcmp && place - obh_lua_memcmp < MEMCMP_SIZE) place = leaf_returns_to(context);
+    for (int i = 0; i < OBH_LUA_LEAVES; i++) {
+        if (obh_lua_leaves[i] && place - obh_lua_leaves[i] < LEAF_SIZE) return is_liblua(leaf_returns_to(context));
+    }
     return is_liblua(place);
 }
 

@@ -83,7 +83,7 @@ static void hook(lua_State *L, lua_Debug *activation) {
         on_return(vm, L);
         return;
     }
-    /* Who does not get out of a callback counts as one that no hook reaches: ever fewer ticks arm it. */
+    /* Who does not get out of a callback counts as one that no hook reaches. */
     if (!vm->wants_yield) vm->hooks++;
     if (!vm->count_interval)
         lua_sethook(L, NULL, 0, 0);

@@ -18,7 +18,8 @@ struct HostLimits: Sendable {
 ///
 /// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
 /// preference for whom it has woken just now (`LocalQueue`); the injector (what other
-/// threads woke); after every `turn` woken ones, and when none is left, in turns one that
+/// threads woke), which with each tick of the watch has as many turns before its own queue as that
+/// has had (`takeInjected`); after every `turn` woken ones, and when none is left, in turns one that
 /// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
@@ -81,8 +82,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// After so many woken ones an interrupted one has its turn (H2).
     private static let turn = 8
-    /// For as long at most its own queue waits: with more turns than that in a tick it has short ones, and each 61st is the injector's.
-    private static let mostInjectorTurns = 32
+    /// As many as its own queue has places: where turns are short, and the own queue has thousands of them in a tick, each of those
+    /// costs more than the turn itself, for what nobody has in a cache.
+    private static let mostInjectorTurns = Int(LocalQueue.capacity)
     /// Looks: one or two microseconds, what it costs to wake a thread.
     private static let shortLook = 32
 
@@ -365,7 +367,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are.
-    /// One after the other, and not in between: what its own queue has is in this core's cache.
+    /// One after the other, and not in between: what its own queue has is in this core's cache. After a tick without turns of its own
+    /// its own queue has the next ones, so that it waits for hardly more than one.
     private func takeInjected(_ worker: WorkerPointer) -> RunnablePointer? {
         guard let runnable = take(from: injector) else {
             worker.pointee.injectorTurns = 0

@@ -211,6 +211,42 @@ def test_an_interrupt_at_any_line_leaves_a_port_that_can_be_closed(started: obhu
     assert line > 10
 
 
+def test_an_interrupt_leaves_what_has_come(port: obhut.Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = obhut._library.c
+
+    class Interrupting:
+        """As if Ctrl-C had come while the library waited: Python raises when the call is over."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def obhut_port_receive(self, *arguments: Any) -> int:
+            waits.append(arguments[1])
+            real.obhut_port_receive(*arguments)
+            raise KeyboardInterrupt
+
+    waits: list[int] = []
+    for number in range(3):
+        port.send(port.pid, "number", number)
+    monkeypatch.setattr(obhut._port, "c", Interrupting())
+    for timeout in (None, 0, 5):
+        with pytest.raises(KeyboardInterrupt):
+            port.receive(timeout)
+        # What was left comes first, and the library is not asked for it.
+        assert len(port._left) == 1
+        monkeypatch.setattr(obhut._port, "c", real)
+        message = port.receive(0)
+        assert isinstance(message, obhut.Message) and message.value == len(waits) - 1
+        monkeypatch.setattr(obhut._port, "c", Interrupting())
+    assert waits[1] == 0 and 0 < waits[0] == waits[2] <= 1_000_000
+    port.send(port.pid, "number", 3)
+    with pytest.raises(KeyboardInterrupt):
+        port.receive()
+    monkeypatch.setattr(obhut._port, "c", real)
+    port.close()
+    assert not port._left
+
+
 def test_a_signal_that_comes_just_before_the_poll_is_seen(port: obhut.Port, monkeypatch: pytest.MonkeyPatch) -> None:
     real = select.poll
 

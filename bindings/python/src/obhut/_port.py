@@ -7,6 +7,7 @@ import select
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -47,6 +48,7 @@ class Port:
         self._runtime = runtime
         self._handle: int | None = None
         self._waiting: set[int] = set()  # threads that wait; guarded by _lock
+        self._left: deque[int] = deque()  # messages that came when an interrupt did: before what the port has
         # Always `with self._lock`, never `with self._changed`, though they are one lock: a condition's end of `with` is
         # Python, where an interrupt would leave the lock taken for ever; a lock's is C.
         self._lock = threading.RLock()
@@ -79,6 +81,7 @@ class Port:
             finally:  # an interrupt, too, leaves it closed
                 handle, self._handle = self._handle, None
                 c.obhut_port_free(handle)
+                self._free_left()
 
     def __enter__(self) -> Port:
         return self
@@ -95,6 +98,11 @@ class Port:
             finally:
                 c.obhut_port_free(self._handle)
                 self._handle = None
+                self._free_left()
+
+    def _free_left(self) -> None:
+        while self._left:
+            c.obhut_message_free(self._left.popleft())
 
     def __repr__(self) -> str:
         return f"<obhut.Port {'closed' if self.closed else self.pid}>"
@@ -260,19 +268,30 @@ class Port:
     def _take(self, wait: int = 0) -> Event | None:
         """What is there, or comes within so many nanoseconds."""
         message, error = ctypes.c_void_p(), ctypes.c_void_p()
-        while True:
-            status = c.obhut_port_receive(self._using(), wait, ctypes.byref(message), ctypes.byref(error))
-            if status == b.OBHUT_TIMEOUT:
-                c.obhut_error_free(error)
-                return None
-            if status != b.OBHUT_OK:
-                failure = self._failure(status, error.value)
-                self._using()  # woken by `close`, in another thread
-                raise failure
-            assert message.value is not None
-            event = taken(message.value, self._runtime.text_of)
-            if event is not None:
-                return event
+        try:
+            while True:
+                handle = self._using()
+                if self._left:
+                    message.value = self._left.popleft()
+                else:
+                    status = c.obhut_port_receive(handle, wait, ctypes.byref(message), ctypes.byref(error))
+                    if status == b.OBHUT_TIMEOUT:
+                        c.obhut_error_free(error)
+                        return None
+                    if status != b.OBHUT_OK:
+                        failure = self._failure(status, error.value)
+                        self._using()  # woken by `close`, in another thread
+                        raise failure
+                wait = 0
+                came, message.value = message.value, None
+                assert came is not None
+                event = taken(came, self._runtime.text_of)
+                if event is not None:
+                    return event
+        except BaseException:  # Ctrl-C is told as soon as the call is over: what it has brought waits for the next one
+            if message.value is not None:
+                self._left.append(message.value)
+            raise
 
     def wake(self) -> None:
         """Ends one wait of `receive`, the present or else the next, with `Interrupted`."""

@@ -74,6 +74,7 @@ class Process(Port):
             if not isinstance(event, Reply) or event.request not in self._forgotten:
                 return event
             self._forgotten.discard(event.request)
+            wait = 0
 
     @property
     def should_stop(self) -> bool:
