@@ -68,7 +68,8 @@ import Testing
         #expect(eventually { held.isHeld.load(ordering: .sequentiallyConsistent) })
         let other = held.world.spawn(LuaSpareWorkerTests.spinner)
         #expect(eventually { held.others.load(ordering: .sequentiallyConsistent) == 1 })
-        #expect(held.runningAtOnce == 2)
+        // Now and then it is between two steps.
+        #expect(eventually { held.runningAtOnce == 2 })
         held.isOver.store(true, ordering: .sequentiallyConsistent)
         #expect(eventually { held.runningAtOnce == 1 })
         held.end([holder, other])
