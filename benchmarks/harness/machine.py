@@ -36,7 +36,8 @@ def available_memory() -> int:
 
 
 def speed() -> dict[str, float]:
-    """Nanoseconds of a dependent `addition`, a cycle, and of a dependent `load` from memory: more where others use the machine."""
+    """Nanoseconds of a dependent `addition`, a cycle, of one of several `side_by_side`, and of a dependent `load` from memory: more
+    where others use the machine."""
     return {name: taken for name, taken in driver(BENCHMARKS / "harness" / "speed.c").items() if isinstance(taken, float)}
 
 
