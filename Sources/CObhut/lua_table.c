@@ -38,8 +38,7 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *address) {
     return 0;
 }
 
-/* Whether this program, which need not be ours, was built with a sanitizer. */
-static int is_sanitized(void) {
+int obh_is_sanitized(void) {
     static const char *const marks[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (dlsym(RTLD_DEFAULT, marks[i])) return 1;
@@ -54,7 +53,7 @@ static void find_leaves(void *library) {
 
 static void open_once(void) {
     int flags = RTLD_NOW | RTLD_LOCAL;
-    int sanitized = is_sanitized();
+    int sanitized = obh_is_sanitized();
     /* A sanitizer's own allocator would be bypassed; AddressSanitizer ends the program for it. */
     if (!sanitized) flags |= RTLD_DEEPBIND;
     void *library = dlopen("liblua5.4.so.0", flags);

@@ -9,4 +9,7 @@
  * Thread-safe. Must have succeeded before any other function of this target is called. */
 int obh_lua_open(char *error, size_t size);
 
+/* Whether this program, which need not be ours, was built with a sanitizer. */
+int obh_is_sanitized(void);
+
 #endif

@@ -225,7 +225,7 @@ final class Port: @unchecked Sendable {  // guard notes stand on each field
             case .no: throw .timeout
             case .lookOut:
                 let look = Patience.lookOut(for: left) { lookout.wasCalled }
-                end = .lookedOut(lookout.giveBack() ? .came : look)
+                end = .lookedOut(lookout.giveBack(after: look))
             case .sleep where left == 0:
                 lock.lock()
                 waiting -= 1

@@ -82,8 +82,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// After so many woken ones an interrupted one has its turn (H2).
     private static let turn = 8
-    /// As many as its own queue has places: where turns are short, and the own queue has thousands of them in a tick, each of those
-    /// costs more than the turn itself, for what nobody has in a cache.
+    /// As many as its own queue has places. Where turns are short there are thousands in a tick, and one from the injector, whose
+    /// memory is in no cache, costs more than one of its own.
     private static let mostInjectorTurns = Int(LocalQueue.capacity)
     /// Looks: one or two microseconds, what it costs to wake a thread.
     private static let shortLook = 32
@@ -211,7 +211,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     /// Who answers and is spoken to again at once has not yet come to look out: a sibling that is woken instead finds nothing to do,
-    /// and takes it the processor. So a short look, in which nobody would have been woken, whether the injector's new entry is taken.
+    /// and takes its processor. So first a look, no longer than it takes to wake one, whether the injector's new entry is taken.
     private func isTakenAtOnce() -> Bool {
         guard looksOutAgain.load(ordering: .relaxed), sleepers.load(ordering: .relaxed) > 0, !isOwnWorker else { return false }
         for _ in 0..<Host.shortLook {
@@ -449,14 +449,14 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         guard worker.pointee.patience.isWorthwhile, worker.pointee.index < limits.workers, lookout.take() else { return false }
         let poll = scheduler.idlePoll.flatMap { $0.tryTake() ? $0 : nil }
         worker.pointee.isLookingOut = true
-        let end = hasWork() ? .came : Patience.lookOut(elsewhere: poll?.look) { lookout.wasCalled }
+        let look = hasWork() ? .came : Patience.lookOut(elsewhere: poll?.look) { lookout.wasCalled }
         worker.pointee.isLookingOut = false
         poll?.giveBack()
-        // Who gives way may be called meanwhile. Who was not called by now looks once more in `park`.
-        let came = lookout.giveBack() || end == .came
-        worker.pointee.patience.lookedOut(came ? .came : end)
-        looksOutAgain.store(came, ordering: .relaxed)
-        return came
+        // Who was not called by now looks once more in `park`.
+        let end = lookout.giveBack(after: look)
+        worker.pointee.patience.lookedOut(end)
+        looksOutAgain.store(end == .came, ordering: .relaxed)
+        return end == .came
     }
 
     /// Sleeps until there may be something to run. False when the host has stopped.

@@ -112,6 +112,10 @@ struct Lookout: ~Copyable {
     /// For whoever has taken it. Acquiring: what was made visible before the call is seen.
     var wasCalled: Bool { word.load(ordering: .acquiring) == Lookout.called }
 
+    /// For whoever has taken it, and looked out.
+    /// - Returns: how that ended: who was called while it gave way to somebody was right to look.
+    func giveBack(after end: LookoutEnd) -> LookoutEnd { giveBack() ? .came : end }
+
     /// For whoever has taken it.
     /// - Returns: whether it was called; it deals with what has come, then.
     func giveBack() -> Bool { word.exchange(Lookout.nobody, ordering: .sequentiallyConsistent) == Lookout.called }

@@ -100,9 +100,15 @@ class Port:
                 self._handle = None
                 self._free_left()
 
+    def _pop_left(self) -> int | None:
+        try:
+            return self._left.popleft()
+        except IndexError:
+            return None
+
     def _free_left(self) -> None:
-        while self._left:
-            c.obhut_message_free(self._left.popleft())
+        while (message := self._pop_left()) is not None:
+            c.obhut_message_free(message)
 
     def __repr__(self) -> str:
         return f"<obhut.Port {'closed' if self.closed else self.pid}>"
@@ -271,9 +277,8 @@ class Port:
         try:
             while True:
                 handle = self._using()
-                if self._left:
-                    message.value = self._left.popleft()
-                else:
+                message.value = self._pop_left()
+                if message.value is None:
                     status = c.obhut_port_receive(handle, wait, ctypes.byref(message), ctypes.byref(error))
                     if status == b.OBHUT_TIMEOUT:
                         c.obhut_error_free(error)
