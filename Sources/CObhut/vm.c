@@ -301,15 +301,34 @@ void *obh_plain_allocate(void *ud, void *block, size_t old_size, size_t new_size
     return NULL;
 }
 
-int obh_compile(const char *source, size_t size, const char *chunk_name, void **code, size_t *code_size,
-                char *message, size_t message_size) {
+struct obh_compiler {
+    lua_State *L;
+};
+
+obh_compiler *obh_compiler_create(void) {
+    obh_compiler *compiler = malloc(sizeof *compiler);
+    if (!compiler) return NULL;
+    compiler->L = lua_newstate(obh_plain_allocate, NULL);
+    if (compiler->L) return compiler;
+    free(compiler);
+    return NULL;
+}
+
+void obh_compiler_destroy(obh_compiler *compiler) {
+    if (!compiler) return;
+    lua_close(compiler->L);
+    free(compiler);
+}
+
+int obh_compile(obh_compiler *compiler, const char *source, size_t size, const char *chunk_name, void **code,
+                size_t *code_size, char *message, size_t message_size) {
     *code = NULL;
     *code_size = 0;
-    lua_State *L = lua_newstate(obh_plain_allocate, NULL);
-    if (!L) {
+    if (!compiler) {
         snprintf(message, message_size, "%s", memory_message);
         return -1;
     }
+    lua_State *L = compiler->L;
     if (size >= 3 && !memcmp(source, "\xef\xbb\xbf", 3)) source += 3, size -= 3;
     if (size && *source == '#') { /* "#!/usr/bin/..."; the line's end stays, for the numbers of the others */
         const char *end = memchr(source, '\n', size);
@@ -325,7 +344,7 @@ int obh_compile(const char *source, size_t size, const char *chunk_name, void **
         const char *text = lua_tostring(L, -1);
         snprintf(message, message_size, "%s", text ? text : memory_message);
     }
-    lua_close(L);
+    lua_settop(L, 0);
     if (status != LUA_OK) {
         free(out.bytes);
         return -1;

@@ -204,10 +204,17 @@ void obh_vm_free(obh_vm *vm, void *block, size_t size);
 /* Gives all its memory back. Runs no Lua code: legal in any state outside a step. */
 void obh_vm_destroy(obh_vm *vm);
 
+/* A Lua state that compiles one text after the other: to make one takes a third of what it takes to compile a short text. One
+ * thread at a time. NULL when memory is short; NULL may be destroyed. */
+typedef struct obh_compiler obh_compiler;
+obh_compiler *obh_compiler_create(void);
+void obh_compiler_destroy(obh_compiler *compiler);
+
 /* Compiles text. 0: `*code` is malloc'ed bytecode with all its debug information. Otherwise `*code` is NULL and
- * `message` holds Lua's own text, which begins with the chunk's name and line ("src/a.lua:3: ..."). */
-int obh_compile(const char *source, size_t size, const char *chunk_name, void **code, size_t *code_size,
-                char *message, size_t message_size);
+ * `message` holds Lua's own text, which begins with the chunk's name and line ("src/a.lua:3: ..."), or says that memory is
+ * short, as it is without a compiler. */
+int obh_compile(obh_compiler *compiler, const char *source, size_t size, const char *chunk_name, void **code,
+                size_t *code_size, char *message, size_t message_size);
 
 /* ---- Templates (ARCHITECTURE D1) ------------------------------------------------------- */
 

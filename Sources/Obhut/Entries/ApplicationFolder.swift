@@ -47,13 +47,15 @@ struct ApplicationFolder: Sendable {
     /// Joins a relative path to a directory of the folder, both relative to the folder, and
     /// resolves `.` and `..`. Nil if that leaves the folder.
     static func join(_ directory: String, _ path: String) -> String? {
-        if path.hasPrefix("/") { return nil }
+        let slash = UInt8(ascii: "/")
+        if path.utf8.first == slash { return nil }
         var parts: [Substring] = []
-        for part in directory.split(separator: "/") + path.split(separator: "/") {
-            switch part {
+        // By bytes, as the system does: a slash before a combining mark is one, too.
+        for part in directory.utf8.split(separator: slash) + path.utf8.split(separator: slash) {
+            switch Substring(part) {
             case ".": break
             case "..": if parts.popLast() == nil { return nil }
-            default: parts.append(part)
+            case let name: parts.append(name)
             }
         }
         return parts.joined(separator: "/")
@@ -90,18 +92,23 @@ struct ApplicationFolder: Sendable {
         case S_IFDIR: throw .folder
         default: throw .unreadable("Not a regular file")
         }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
+        // Its size is a hint: it may grow meanwhile, and files of some file systems have none.
+        var bytes = [UInt8](repeating: 0, count: min(Int(status.st_size), ApplicationFolder.maximumFileSize) + 1)
+        var count = 0
         while true {
-            let count = Glibc.read(file, &chunk, chunk.count)
-            if count < 0 {
+            if count == bytes.count { bytes.append(contentsOf: repeatElement(0, count: max(count, 4096))) }
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
+            if got < 0 {
                 let code = errno
                 if code == EINTR { continue }
                 throw FileProblem(errno: code)
             }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
-            if bytes.count > ApplicationFolder.maximumFileSize { throw .tooLarge }
+            if got == 0 {
+                bytes.removeLast(bytes.count - count)
+                return bytes
+            }
+            count += got
+            if count > ApplicationFolder.maximumFileSize { throw .tooLarge }
         }
     }
 

@@ -56,9 +56,9 @@ final class LuaSources {
                 "'source' names a file, got \(node.shown), but this YAML does not come from a folder: "
                     + "write the Lua text itself")
         }
-        let outside = "'source' leaves the application folder, got \(node.shown): name a file inside it"
+        var outside: String { "'source' leaves the application folder, got \(node.shown): name a file inside it" }
         guard let path = ApplicationFolder.join(origin.directory, written) else { return wrong(outside) }
-        let shown = quoted(path.isEmpty ? "." : path)
+        var shown: String { quoted(path.isEmpty ? "." : path) }
         do throws(FileProblem) {
             let resolved = try folder.resolve(path)
             if let known = files[resolved] { return known }

@@ -14,6 +14,11 @@ extension EntryValue {
     /// Resolves a plain scalar without a tag. Nil for an integer that 64 bits do not hold:
     /// a rounded one would be another number than the one written.
     init?(plainYAML text: String) {
+        // Most are names. Whatever is something else begins with one of these, or is empty.
+        if let first = text.utf8.first, !"~nNtTfF.+-0123456789".utf8.contains(first) {
+            self = .string(text)
+            return
+        }
         switch text {
         case "", "~", "null", "Null", "NULL": self = .null
         case "true", "True", "TRUE": self = .bool(true)

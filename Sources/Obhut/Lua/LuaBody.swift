@@ -28,9 +28,9 @@ enum LuaBody {
         options.count_interval = process.system.scheduler.instructionsBetweenHooks
         options.sorted_pairs = process.system.scheduler.simulation == nil ? 0 : 1
         options.seed = (random(process), random(process))
-        options.code = program.unit.code
-        options.code_size = program.unit.codeSize
-        options.code_name = program.unit.chunkName
+        options.code = program.unit.chunk.code
+        options.code_size = program.unit.chunk.size
+        options.code_name = program.unit.chunk.name
         options.method = program.methodText
         options.complete_tables = program.hasAllNames ? 1 : 0
         guard let vm = obh_vm_create(&options, program.template.take(options)) else {

@@ -27,12 +27,11 @@ final class Directory: Sendable {
     }
 
     init(
-        _ application: Application, scheduler: Scheduler, cloning: Cloning, log: Log, externals: ExternalEntries
+        _ application: Application, _ programs: LuaPrograms, scheduler: Scheduler, log: Log, externals: ExternalEntries
     ) {
         var hosts: [String: Host] = [:]
         var definitions: [String: ProcessDefinition] = [:]
         var kinds: [String: String] = [:]
-        let programs = LuaPrograms(application, cloning: cloning)
         for entry in application.entries {
             let id = entry.id.description
             kinds[id] = entry.kind.rawValue

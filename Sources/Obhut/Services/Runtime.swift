@@ -149,7 +149,8 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
             }
         }
         // Files are read without the lock. Who starts meanwhile is refused, who stops is not.
-        switch Application.load(sources, checkSyntax: LuaProgram.check, libraries: .system(allowing: libraries)) {
+        let compiler = LuaCompiler()
+        switch Application.load(sources, checkSyntax: compiler.check, libraries: .system(allowing: libraries)) {
         case .failure(let faults):
             lock.with { loading = .no }
             throw .invalidApplication(faults)
@@ -158,7 +159,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
                 lock.with { loading = .no }
                 throw .invalidApplication(faults)
             }
-            try inState(.created) { () throws(Problem) in publishLocked(application) }
+            try inState(.created) { () throws(Problem) in publishLocked(application, compiler) }
         }
     }
 
@@ -175,9 +176,9 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         return faults.isEmpty ? nil : ApplicationFaults(faults: faults.sorted())
     }
 
-    private func publishLocked(_ application: Application) {
+    private func publishLocked(_ application: Application, _ compiler: LuaCompiler) {
         let directory = Directory(
-            application, scheduler: scheduler, cloning: cloning, log: log, externals: externals)
+            application, LuaPrograms(application, compiler, cloning: cloning), scheduler: scheduler, log: log, externals: externals)
         loading = .done
         self.application = application
         startOrder = application.startOrder.compactMap { application[$0] }

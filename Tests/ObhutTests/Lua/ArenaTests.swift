@@ -12,9 +12,9 @@ import Testing
         precondition(LuaWorld.opened == nil)
         let unit = try LuaUnit(id: "app:test", chunkName: "test.lua", text: Array("return {}".utf8), modules: [])
         var options = obh_vm_options()
-        options.code = UnsafeRawPointer(unit.code)
-        options.code_size = unit.codeSize
-        options.code_name = unit.chunkName
+        options.code = unit.chunk.code
+        options.code_size = unit.chunk.size
+        options.code_name = unit.chunk.name
         vm = obh_vm_create(&options, nil)!
     }
 

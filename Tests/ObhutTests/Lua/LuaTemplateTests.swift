@@ -27,7 +27,7 @@ import Testing
 
     /// A template of the source with its images in `places`, one after the other.
     private func template(_ unit: LuaUnit, _ places: Places) -> OpaquePointer? {
-        template(unit.code, unit.codeSize, unit.chunkName, places)
+        template(unit.chunk.code, unit.chunk.size, unit.chunk.name, places)
     }
 
     private func template(
@@ -49,9 +49,9 @@ import Testing
 
     private func options(of unit: LuaUnit) -> obh_vm_options {
         var options = obh_vm_options()
-        options.code = UnsafeRawPointer(unit.code)
-        options.code_size = unit.codeSize
-        options.code_name = unit.chunkName
+        options.code = unit.chunk.code
+        options.code_size = unit.chunk.size
+        options.code_name = unit.chunk.name
         return options
     }
 
@@ -107,7 +107,9 @@ import Testing
             var code: UnsafeMutableRawPointer?
             var size = 0
             var message = [CChar](repeating: 0, count: 100)
-            #expect(obh_compile("return 1", 8, name, &code, &size, &message, 100) == 0)
+            let compiler = obh_compiler_create()
+            defer { obh_compiler_destroy(compiler) }
+            #expect(obh_compile(compiler, "return 1", 8, name, &code, &size, &message, 100) == 0)
             defer { free(code) }
             let template = template(code!, size, name, places)
             #expect(template != nil && places.taken == 2, "at \(padding): \(places.taken)")

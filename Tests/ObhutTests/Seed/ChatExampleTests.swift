@@ -170,6 +170,6 @@ import Testing
 
     @Test func theApplicationIsRight() {
         #expect(LuaLibrary.open() == nil)
-        #expect(faults(of: Application.load(folder: Self.folder, checkSyntax: LuaProgram.check)) == [])
+        #expect(faults(of: Application.load(folder: Self.folder, checkSyntax: LuaCompiler().check)) == [])
     }
 }

@@ -62,7 +62,7 @@ import Testing
     @Test func theApplicationIsRight() throws {
         #expect(LuaLibrary.open() == nil)
         for folder in [SeedFiles.root + "/app", SeedFiles.repository + "/examples/worker-pool"] {
-            #expect(faults(of: Application.load(folder: folder, checkSyntax: LuaProgram.check)) == [])
+            #expect(faults(of: Application.load(folder: folder, checkSyntax: LuaCompiler().check)) == [])
         }
     }
 }

@@ -199,3 +199,14 @@ enum CheckedLuaBody {
 /// How the VMs of tests are made: as copies from the first process of an entry on, or with OBHUT_TEST_CLONING=never each
 /// from nothing.
 let testCloning: Cloning = getenv("OBHUT_TEST_CLONING").map { String(cString: $0) } == "never" ? .never : .always
+
+extension LuaUnit {
+    /// Of a source that nobody else has.
+    convenience init(
+        id: String, chunkName: String, text: [UInt8], modules: [String] = [], imports: [String: LuaUnit] = [:],
+        environment: [String] = []
+    ) throws(SyntaxFault) {
+        self.init(
+            id: id, try LuaCompiler().chunk(text, chunkName), modules: modules, imports: imports, environment: environment)
+    }
+}

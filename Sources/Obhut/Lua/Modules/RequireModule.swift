@@ -95,7 +95,7 @@ private func requireLibrary(_ vm: VMPointer, _ L: LuaState, _ library: LuaUnit) 
     }
     // Name, id, chunk, argument: the chunk's results will lie above the id.
     push(L, library.id)
-    if obh_lua_loadcode(L, library.code, library.codeSize, library.chunkName) != 0 { return Int32(OBH_RAISE) }
+    if obh_lua_loadcode(L, library.chunk.code, library.chunk.size, library.chunk.name) != 0 { return Int32(OBH_RAISE) }
     lua.pointee.modules.loading.append(LibraryLoad(id: library.id, fiber: fiber))
     obh_lua_pushvalue(L, 1)
     return Int32(OBH_TRY_BASE) - 1
@@ -139,7 +139,7 @@ extension LuaUnit {
 
     /// The chunk's name as Lua shows it: cut to its last 56 bytes if it is longer than 59 (luaO_chunkid).
     fileprivate var shownName: String {
-        let name = String(cString: chunkName + 1)
+        let name = String(cString: chunk.name + 1)
         return name.utf8.count <= 59 ? name : "..." + String(decoding: name.utf8.suffix(56), as: UTF8.self)
     }
 }
