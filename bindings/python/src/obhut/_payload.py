@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -73,14 +72,9 @@ def _extension(value: Any) -> msgpack.ExtType:
                     "and ErrorValue can be sent")
 
 
-class _Spare(threading.local):
-    """Making a packer costs more than packing a small value, so each thread keeps one. Who uses it takes it out meanwhile: an
-    error object within the value, or a signal's handler, needs another; one that has failed is not used again."""
-
-    packer: msgpack.Packer | None = None
-
-
-_spare = _Spare()
+# Making a packer costs more than packing a small value, so they are kept. Who uses one takes it out meanwhile: another thread, an
+# error object within the value, or a signal's handler, needs another; one that has failed is not used again.
+_packers: list[msgpack.Packer] = []
 _KEPT = 65_536  # bytes; a packer that has packed more keeps as much memory
 
 
@@ -91,14 +85,16 @@ def encode(value: Any) -> bytes:
         TypeError: it holds something else.
         InvalidArgument: an int does not fit, or it nests too deeply.
     """
-    packer = _spare.packer or msgpack.Packer(default=_extension, use_bin_type=True)
-    _spare.packer = None
+    try:
+        packer = _packers.pop()
+    except IndexError:
+        packer = msgpack.Packer(default=_extension, use_bin_type=True)
     try:
         data: bytes = packer.pack(value)
     except (OverflowError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"cannot send this value: {error}") from error
     if len(data) < _KEPT:
-        _spare.packer = packer
+        _packers.append(packer)
     return data
 
 
