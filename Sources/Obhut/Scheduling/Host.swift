@@ -18,8 +18,8 @@ struct HostLimits: Sendable {
 ///
 /// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
 /// preference for whom it has woken just now (`LocalQueue`); the injector (what other
-/// threads woke), which with each tick of the watch has as many turns before its own queue as that
-/// has had (`takeInjected`); after every `turn` woken ones, and when none is left, in turns one that
+/// threads woke, and who has had its turn while somebody waited there), which with each tick of the watch
+/// has as many turns before its own queue as that has had (`takeInjected`); after every `turn` woken ones, and when none is left, in turns one that
 /// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
@@ -355,20 +355,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             worker.pointee.injectorTurns = min(worker.pointee.ownTurns, Host.mostInjectorTurns)
             worker.pointee.ownTurns = 0
         }
-        if worker.pointee.injectorTurns > 0, let runnable = takeInjected(worker) { return runnable }
-        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak) {
+        if worker.pointee.injectorTurns > 0, worker.pointee.queueStreak >= LocalQueue.turns || !worker.pointee.queue.hasNext,
+            let runnable = takeInjected(worker) { return runnable }
+        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak, injector) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
-                worker.pointee.ownTurns &+= 1
+                if worker.pointee.queueStreak == 0 { worker.pointee.ownTurns &+= 1 }
                 return runnable
             }
         }
         return chooseElsewhere(for: worker)
     }
 
-    /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are.
-    /// One after the other, and not in between: what its own queue has is in this core's cache. After a tick without turns of its own
-    /// its own queue has the next ones, so that it waits for hardly more than one.
+    /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are. To a
+    /// turn belong those of whom it wakes, as in the own queue (`LocalQueue.turns`). One after the other, and not in between: what its
+    /// own queue has is in this core's cache. After a tick without turns of its own its own queue has the next ones, so that it waits
+    /// for hardly more than one.
     private func takeInjected(_ worker: WorkerPointer) -> RunnablePointer? {
         guard let runnable = take(from: injector) else {
             worker.pointee.injectorTurns = 0
@@ -376,6 +378,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         }
         worker.pointee.injectorTurns &-= 1
         worker.pointee.streak &+= 1
+        // Whom it wakes is as near as to one of its own queue.
+        worker.pointee.queue.yieldNext(to: injector)
+        worker.pointee.queueStreak = 0
         return runnable
     }
 

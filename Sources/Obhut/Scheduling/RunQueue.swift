@@ -73,7 +73,9 @@ final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by 
 /// often itself, is still in this core's cache. Two that talk to each other so run in turns,
 /// and of a thousand such pairs each has a few turns where it would have had one, with all its
 /// memory to be fetched anew. After `turns` of `next` in a row, or when the watch says that
-/// they have taken long, the first of the ring has its turn and who is in `next` goes to its end.
+/// they have taken long, another has its turn and who is in `next` goes to the end: of the ring, or of the queue that all
+/// workers share if anybody waits there. A ring that took its own back would be full of the same ones for ever, and the
+/// thousands that found no place in it would have hardly a turn.
 ///
 /// The owner fills `next` when it is empty, and everybody empties it: thieves by compare-and-swap, the owner, who alone fills
 /// it, by a store. At worst both have the same entry, and only one of them wins the runnable.
@@ -104,6 +106,10 @@ struct LocalQueue: ~Copyable {
         return t > h ? Int(t &- h) &+ first : first
     }
 
+    /// Whether somebody is in `next`. Owner only: for others it is over with the look.
+    @inline(__always)
+    var hasNext: Bool { next.load(ordering: .relaxed) != 0 }
+
     /// Owner only. False when the ring is full: the caller uses the injector then.
     @inline(__always)
     func push(_ runnable: RunnablePointer) -> Bool {
@@ -128,23 +134,35 @@ struct LocalQueue: ~Copyable {
     }
 
     /// Owner only.
-    /// - Parameter streak: how many in a row `next` has given; the owner keeps it.
+    /// - Parameters:
+    ///   - streak: how many in a row `next` has given; the owner keeps it.
+    ///   - shared: the queue that all workers share.
     @inline(__always)
-    func take(_ streak: inout Int) -> RunnablePointer? {
+    func take(_ streak: inout Int, _ shared: RunQueue) -> RunnablePointer? {
         if streak < LocalQueue.turns, let runnable = popOwnNext() {
             streak &+= 1
             return runnable
         }
-        return takeFirst(&streak)
+        return takeFirst(&streak, shared)
     }
 
     @inline(never)
-    private func takeFirst(_ streak: inout Int) -> RunnablePointer? {
+    private func takeFirst(_ streak: inout Int, _ shared: RunQueue) -> RunnablePointer? {
         streak = 0
+        if !shared.isEmpty {
+            yieldNext(to: shared)
+            return popFirst()
+        }
         guard let first = popFirst() else { return popOwnNext() }
         // There is a place: the one that `first` had.
         if let runnable = popOwnNext() { _ = pushLast(runnable) }
         return first
+    }
+
+    /// Owner only. Who is in `next` goes to the end of what all workers share.
+    @inline(__always)
+    func yieldNext(to shared: RunQueue) {
+        if let runnable = popOwnNext() { shared.push(runnable) }
     }
 
     /// Owner only.

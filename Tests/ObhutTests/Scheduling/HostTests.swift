@@ -151,6 +151,47 @@ import Testing
         runtime.close()
     }
 
+    /// A worker's own ring has 256 places: those that found one have no more turns than the hundreds that did not.
+    @Test func hundredsOfConversationsHaveAsManyTurnsEach_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let pairs = 800
+        let wanted = pairs * 4 * LocalQueue.turns
+        let counts = SharedList()
+        let isOver = Atomic<Bool>(false)
+        let total = Atomic<Int>(0)
+        // They come to the worker in one step, so that none begins alone.
+        runtime.spawn { me in
+            for _ in 0..<pairs {
+                let echo = runtime.spawn(by: me) { me in
+                    while let signal = me.next() {
+                        me.send(signal.pointee.from)
+                        signal.release()
+                    }
+                    return .wait
+                }
+                var count = -1
+                runtime.spawn(by: me) { me in
+                    while let signal = me.next() { signal.release() }
+                    count += 1
+                    if total.add(1, ordering: .relaxed).newValue >= wanted { isOver.store(true, ordering: .relaxed) }
+                    if !isOver.load(ordering: .relaxed) {
+                        me.send(echo)
+                        return .wait
+                    }
+                    counts.append("\(count)")
+                    _ = runtime.system.terminate(echo, from: me.slot.pid)
+                    return .end
+                }
+            }
+            return .end
+        }
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        let turns = counts.all.compactMap { Int($0) }
+        let (least, most) = (turns.min() ?? 0, turns.max() ?? 0)
+        #expect(turns.count == pairs && least * 4 >= most, "\(least) to \(most) turns")
+        runtime.close()
+    }
+
     /// Two that wake each other keep their worker busy, and each step of theirs is long: those that others wake have turns in between,
     /// not one for each sixty steps.
     @Test func whoIsWokenFromOutsideHasTurnsBesideALongConversation_H2() {

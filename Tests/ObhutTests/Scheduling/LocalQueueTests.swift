@@ -8,12 +8,15 @@ struct LocalQueueTests {
     /// A worker's queue, of numbers, with the streak that its owner keeps.
     private final class Queue {
         private let queue = LocalQueue()
+        private let shared = RunQueue()
         var streak = 0
         var count: Int { queue.count }
 
         // Never read through.
         func push(_ number: Int) -> Bool { queue.push(RunnablePointer(bitPattern: 64 * number)!) }
-        func take() -> Int? { queue.take(&streak).map { Int(bitPattern: $0) / 64 } }
+        func take() -> Int? { queue.take(&streak, shared).map { Int(bitPattern: $0) / 64 } }
+        func share(_ number: Int) { shared.push(RunnablePointer(bitPattern: 64 * number)!) }
+        func takeShared() -> Int? { shared.pop().map { Int(bitPattern: $0) / 64 } }
         func steal() -> Int? { queue.pop().map { Int(bitPattern: $0) / 64 } }
     }
 
@@ -54,6 +57,17 @@ struct LocalQueueTests {
         #expect(others == Array(3...all) + [1])
     }
 
+    /// While somebody waits where all workers look, nobody has a second turn of the ring: it runs dry.
+    @Test func whoHasHadItsTurnWaitsBehindThoseThatWereNeverInTheRing_H2() {
+        let queue = Queue()
+        for number in 1...3 { #expect(queue.push(number)) }
+        queue.share(21)
+        queue.streak = LocalQueue.turns
+        for number in [2, 3, nil] { #expect(queue.take() == number) }
+        #expect(queue.count == 0)
+        for number in [21, 1, nil] { #expect(queue.takeShared() == number) }
+    }
+
     /// A thief that finds only who is to run next takes that one: the step before it may last.
     @Test func thievesTakeWhoWaitsLongestAndTheNextOneLast_H4() {
         let queue = Queue()
@@ -66,6 +80,7 @@ struct LocalQueueTests {
     @Test func nothingIsLostOrWonTwice_H4() throws {
         final class Shared: @unchecked Sendable {  // the queue is made for it
             let queue = LocalQueue()
+            let shared = RunQueue()
             let won = Atomic<Int>(0)
             let isOver = Atomic<Bool>(false)
             let isWon: UnsafeMutablePointer<Atomic<Bool>>
@@ -88,11 +103,11 @@ struct LocalQueueTests {
             for number in 1...entries {
                 let runnable = RunnablePointer(bitPattern: 64 * number)!
                 while !shared.queue.push(runnable) {
-                    if let first = shared.queue.take(&streak) { shared.take(first) }
+                    if let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
                 }
-                if number % 3 == 0, let first = shared.queue.take(&streak) { shared.take(first) }
+                if number % 3 == 0, let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
             }
-            while let first = shared.queue.take(&streak) { shared.take(first) }
+            while let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
             shared.isOver.store(true, ordering: .releasing)
         }
         let thieves = (0..<2).map { _ in
