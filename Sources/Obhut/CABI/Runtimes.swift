@@ -212,7 +212,7 @@ extension Runtime {
             dead_letters: system.deadLetters.load(ordering: .relaxed),
             timers: UInt64(scheduler.timers.count),
             dropped_lines: UInt64(output.dropped + log.queue.dropped),
-            zombies: UInt64(native.zombies.load(ordering: .relaxed)))
+            zombies: UInt64(native.zombies.load(ordering: .relaxed) + scheduler.strandedThreads))
     }
 }
 

@@ -56,6 +56,17 @@ final class LuaProgram: Sendable {
     }
 
     deinit { free(UnsafeMutablePointer(mutating: methodText)) }
+
+    /// The ids of the libraries whose C functions it may call in their place, in order.
+    var librariesInPlace: [String] {
+        var seen: Set<ObjectIdentifier> = [], found: Set<String> = [], units = [unit]
+        while let unit = units.popLast() {
+            guard seen.insert(ObjectIdentifier(unit)).inserted else { continue }
+            found.formUnion(unit.natives.values.filter { !$0.isOffloaded }.map(\.id))
+            units += unit.imports.values
+        }
+        return found.sorted()
+    }
 }
 
 /// The programs of an application, libraries shared by all that import them.

@@ -8,6 +8,8 @@ final class NativeModule: @unchecked Sendable {  // immutable but for the addres
     /// "namespace:name".
     let id: String
     let functions: [NativeFunction]
+    /// Whether its calls run elsewhere.
+    let isOffloaded: Bool
     private let library: String
     private let lock = Lock()
     private var isOpen = false  // guarded by lock
@@ -15,6 +17,7 @@ final class NativeModule: @unchecked Sendable {  // immutable but for the addres
     init(_ entry: NativeLibraryEntry, id: String) {
         self.id = id
         library = entry.library
+        isOffloaded = entry.isOffloaded
         functions = entry.functions.map {
             NativeFunction(name: $0.name, signature: $0.signature, isOffloaded: entry.isOffloaded)
         }

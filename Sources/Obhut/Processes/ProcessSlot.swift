@@ -63,12 +63,14 @@ struct ProcessSlot: ~Copyable {
     /// The definition of the present life, for others to read its id: unretained.
     let definitionWord = Atomic<UInt>(0)
 
-    /// The id of the entry that runs here; any thread. Definitions outlive the processes that
-    /// run them (see `ProcessSystem.resolveDefinition`). Nil for a port.
-    var entryID: String? {
+    /// What runs here; any thread. Definitions outlive the processes that run them (see
+    /// `ProcessSystem.resolveDefinition`). Nil for a port.
+    var presentDefinition: ProcessDefinition? {
         guard let raw = UnsafeRawPointer(bitPattern: definitionWord.load(ordering: .acquiring)) else { return nil }
-        return Unmanaged<ProcessDefinition>.fromOpaque(raw).takeUnretainedValue().id
+        return Unmanaged<ProcessDefinition>.fromOpaque(raw).takeUnretainedValue()
     }
+    /// The id of its entry.
+    var entryID: String? { presentDefinition?.id }
 
     // MARK: Constant
 

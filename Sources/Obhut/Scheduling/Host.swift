@@ -73,6 +73,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     let inspection = Lock()
     /// Workers whose step holds them too long; as many spare ones may run.
     private let stuckCount = Atomic<Int>(0)
+    /// Threads that were left to themselves when the host stopped, and have not come back.
+    let strandedCount = Atomic<Int>(0)
 
     /// Normal workers first, then the spare ones; slots are filled under `lock`, and the
     /// array is allocated whole at start, so that siblings may read it without the lock.
@@ -87,6 +89,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private static let mostInjectorTurns = Int(LocalQueue.capacity)
     /// Looks: one or two microseconds, what it costs to wake a thread.
     private static let shortLook = 32
+    /// So many spare workers more has a host that stops: whoever is there has to end, also if all others are held by what
+    /// never returns, and if the first ends do not return either (V4).
+    private static let helpers = 8
+    /// A stop by force looks at the same step so often before it counts as stuck.
+    private static let stuckLooks = 2
 
     init(name: String, index: Int, limits: HostLimits, scheduler: Scheduler) {
         self.index = index
@@ -101,7 +108,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: prefix.count)
         _ = copy.initialize(from: prefix)
         pidPrefix = UnsafeBufferPointer(copy)
-        workerCapacity = limits.workers + limits.spareWorkers
+        workerCapacity = limits.workers + limits.spareWorkers + Host.helpers
         workers = .allocate(capacity: max(1, workerCapacity))
         workers.initialize(repeating: nil, count: max(1, workerCapacity))
     }
@@ -140,12 +147,16 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         lock.with {
             if state == .started {
                 stateWord.store(State.stopping.rawValue, ordering: .sequentiallyConsistent)
+                // Those who were stuck when there was no spare one for them have one now.
+                helpLocked()
             }
         }
     }
 
-    /// Ends the worker threads and waits for them. Every process has ended before.
-    func stop() {
+    /// Ends the worker threads and waits for them. Every process has ended before, but for those that are held.
+    /// - Parameter leavingHeld: for so many looks (`lookForHeld`) in the same step a thread is left to itself. This object, and all that it
+    ///   knows, is there for ever then.
+    func stop(leavingHeld looks: Int? = nil) {
         lock.with {
             stateWord.store(State.stopped.rawValue, ordering: .sequentiallyConsistent)
             wakeUp.broadcast()
@@ -154,8 +165,22 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         }
         // From here on no worker is added, and the watch does not look at them any more.
         inspection.with {}
-        for i in 0..<workerCount.load(ordering: .acquiring) {
-            workers[i]?.takeUnretainedValue().join()
+        withWorkers { worker in
+            let isStranded = lock.with { () -> Bool in
+                guard let looks, worker.heldStep.looks >= looks, !worker.hasLeft else { return false }
+                worker.isStranded = true
+                strandedCount.add(1, ordering: .relaxed)
+                return true
+            }
+            if isStranded { worker.detach() } else { worker.join() }
+        }
+    }
+
+    /// The last that a worker's thread does with the host, which may be gone as soon as it was joined.
+    func workerLeaves(_ worker: Worker) {
+        lock.with {
+            worker.hasLeft = true
+            if worker.isStranded { strandedCount.subtract(1, ordering: .relaxed) }
         }
     }
 
@@ -579,16 +604,43 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             ).exchanged
         else { return true }
         let stuck = stuckCount.add(1, ordering: .acquiringAndReleasing).newValue
-        guard stuck <= limits.spareWorkers else { return false }
-        lock.with {
-            guard state != .stopped else { return }
-            if workerCount.load(ordering: .relaxed) < limits.workers + stuck {
-                // Without a thread for it the next step that is stuck tries again.
-                addWorkerLocked(isSpare: true)
-            }
-            wakeSpare.broadcast()
-        }
+        guard stuck <= spareLimit else { return false }
+        lock.with { _ = helpLocked() }
         return true
+    }
+
+    private var spareLimit: Int { limits.spareWorkers + (state == .stopping ? Host.helpers : 0) }
+
+    /// Adds a spare worker if fewer are there than are needed. Without a thread for it the next step that is stuck tries again.
+    /// - Returns: whether it has.
+    @discardableResult
+    private func helpLocked() -> Bool {
+        let stuck = min(stuckCount.load(ordering: .acquiring), spareLimit)
+        guard state != .stopped, stuck > 0 else { return false }
+        defer { wakeSpare.broadcast() }
+        return workerCount.load(ordering: .relaxed) < limits.workers + stuck && addWorkerLocked(isSpare: true)
+    }
+
+    /// One of the looks of a stop by force (V4), which come one after the other.
+    /// - Parameters:
+    ///   - looks: in the same step at more than so many, a worker is held.
+    ///   - isAnew: something has ended since the last one, so all have their time once more.
+    /// - Returns: what they hold, and whether nobody is left, nor can come, for all others.
+    func lookForHeld(longerThan looks: Int, isAnew: Bool) -> (held: [RunnablePointer], isForsaken: Bool) {
+        var held: [RunnablePointer] = []
+        var hasOther = false
+        withWorkers { worker in
+            // acquire: pairs with the release in `Worker.step`.
+            let running = RunnablePointer(bitPattern: worker.core.pointee.running.load(ordering: .acquiring))
+            let number = worker.core.pointee.steps.load(ordering: .relaxed)
+            let isSame = running != nil && number == worker.heldStep.number && !isAnew
+            worker.heldStep = (number, isSame ? worker.heldStep.looks + 1 : 0)
+            // The watch may see it otherwise: it does not count what waits for a processor.
+            if worker.heldStep.looks >= Host.stuckLooks { _ = markStuck(worker) }
+            if let running, worker.heldStep.looks >= looks { held.append(running) } else { hasOther = true }
+        }
+        let isHelped = lock.with { helpLocked() }
+        return (held, !held.isEmpty && !hasOther && !isHelped)
     }
 
     /// Hands what waits behind a stuck worker's step, or in a spare one's queue when it goes, to all others: left there it
@@ -598,7 +650,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     /// All spare workers are in use, and more workers than that are stuck.
-    var isExhausted: Bool { stuckCount.load(ordering: .acquiring) > limits.spareWorkers }
+    var isExhausted: Bool { stuckCount.load(ordering: .acquiring) > spareLimit }
 
     /// Its step is over. The worker itself looks after each step whether it was marked; a
     /// mark that comes after that look is taken back by the watch at its next tick.

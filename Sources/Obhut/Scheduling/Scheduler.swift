@@ -81,6 +81,9 @@ final class Scheduler: @unchecked Sendable {  // guard notes stand on each mutab
 
     func hostsNow() -> [Host] { lock.with { hosts } }
 
+    /// Threads that a stop has left to themselves, and that have not come back.
+    var strandedThreads: Int { hostsNow().reduce(0) { $0 + $1.strandedCount.load(ordering: .relaxed) } }
+
     /// - Returns: false when the system gives no thread.
     @discardableResult
     func start() -> Bool { watch?.start() ?? true }

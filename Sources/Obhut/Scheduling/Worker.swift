@@ -74,6 +74,12 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     let threadID = Atomic<Int32>(0)
     /// The step that the watch last saw here; the watch's own.
     var watched = Watched()
+    /// The step that a stop by force last saw here, and at how many looks since; the own of who stops.
+    var heldStep = (number: UInt64.max, looks: 0)
+    /// It has come to the end of what it does here.
+    var hasLeft = false  // guarded by the host's lock
+    /// Its thread is not waited for.
+    var isStranded = false  // guarded by the host's lock
 
     struct Watched {
         var steps: UInt64 = 0
@@ -122,6 +128,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
     }
 
     func join() { pthread_join(thread, nil) }
+    func detach() { pthread_detach(thread) }
 
     private func main() {
         obh_set_current_worker(core)
@@ -132,6 +139,7 @@ final class Worker: @unchecked Sendable {  // `core` is the thread's own but for
         if let scratch = core.pointee.scratch { Glibc.free(scratch) }
         core.pointee.scratch = nil
         obh_set_current_worker(nil)
+        host.workerLeaves(self)
     }
 
     /// Runs one step of what this thread has taken.

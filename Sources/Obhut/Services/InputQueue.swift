@@ -19,7 +19,7 @@ final class InputQueue: @unchecked Sendable {  // all mutable state is guarded b
         case failed(String)
     }
 
-    private let source: Source
+    private var source: Source?  // nil once let go of; threaded, guarded by lock
     private let isThreaded: Bool
     private let lock = Lock()
     private let changed = Condition()
@@ -51,7 +51,7 @@ final class InputQueue: @unchecked Sendable {  // all mutable state is guarded b
             }
             changed.signal()
         }
-        if !isThreaded { while serve() { read() } }
+        if !isThreaded, let source { while serve() { read(source) } }
     }
 
     /// Answers all who wait; the next who asks may have more luck.
@@ -70,14 +70,24 @@ final class InputQueue: @unchecked Sendable {  // all mutable state is guarded b
         }
     }
 
+    /// After `close`: of a queue that is there for ever nobody else would.
+    func letGo() {
+        let source = lock.with { () -> Source? in
+            defer { self.source = nil }
+            return self.source
+        }
+        // Its last act may call this library.
+        withExtendedLifetime(source) {}
+    }
+
     private func main() {
         while true {
-            let isClosed = lock.with {
+            let source = lock.with {
                 while requests.isEmpty && deliver != nil { changed.wait(lock) }
-                return deliver == nil
+                return deliver == nil ? nil : self.source
             }
-            if isClosed { return }
-            if serve() { read() }
+            guard let source else { return }
+            if serve() { read(source) }
         }
     }
 
@@ -143,7 +153,7 @@ final class InputQueue: @unchecked Sendable {  // all mutable state is guarded b
     }
 
     /// Calls the source, without the lock.
-    private func read() {
+    private func read(_ source: Source) {
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in
             let count = source(buffer)
             lock.with {

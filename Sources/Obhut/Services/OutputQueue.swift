@@ -11,7 +11,8 @@ import Glibc
 /// The thread exists only while there is a sink, and sleeps when there is nothing to hand
 /// over. `close` hands over what is queued and then returns; a sink that never returns
 /// would keep it for ever, so it waits at most `closingTime`. What is queued then is
-/// dropped: after `close` the sink is not called again.
+/// dropped: after `close` the sink is not called again. Who keeps the queue for longer than that lets go of the
+/// sink (`letGo`).
 final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded by `lock`
     typealias Sink = (_ text: UnsafeRawBufferPointer, _ level: Int32) -> Void
 
@@ -26,7 +27,9 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         let level: Int32
     }
 
-    private let sink: Sink?
+    /// Nil: there is none, or it was let go of; threaded, guarded by lock.
+    private var sink: Sink?
+    private let hasSink: Bool
     private let lock = Lock()
     private let changed = Condition()
     private var lines: [Line] = []  // guarded by lock
@@ -51,6 +54,7 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         }
     ) {
         self.sink = sink
+        hasSink = sink != nil
         self.note = note
         isThreaded = threaded
     }
@@ -58,11 +62,11 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     /// Begins to hand over; until then text is queued.
     /// - Returns: false when the system gives no thread.
     func start() -> Bool {
-        guard sink != nil, isThreaded, thread == nil else { return true }
+        guard let sink, isThreaded, thread == nil else { return true }
         finished = false
         // The thread keeps this object: one that is stuck in the sink may outlive its owner,
         // and lets the sink go when it comes back.
-        thread = startThread(named: "obhut-output") { self.main() }
+        thread = startThread(named: "obhut-output") { self.main(sink) }
         return thread != nil
     }
 
@@ -76,9 +80,9 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
 
     /// Queues one piece of text, whole lines with their line feeds. Any thread; never waits.
     func write(_ text: UnsafeRawBufferPointer, level: Int32) {
-        if let sink, !isThreaded { return sink(text, level) }
+        if !isThreaded, let sink { return sink(text, level) }
         lock.with {
-            if sink == nil { return keepLocked(text, level) }
+            if !hasSink { return keepLocked(text, level) }
             // One line that is longer than the queue is taken if nothing else is there.
             if closing || (bytes + text.count > OutputQueue.byteLimit && !lines.isEmpty) {
                 droppedCount += 1
@@ -122,7 +126,7 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
     /// Takes what was kept because there is no sink.
     func takeKept() -> [UInt8] {
         lock.with {
-            guard sink == nil else { return [] }
+            guard !hasSink else { return [] }
             let kept = lines[first...].flatMap(\.text)
             lines = []
             first = 0
@@ -154,7 +158,17 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
         self.thread = nil
     }
 
-    private func main() {
+    /// After `close`: of a queue that is there for ever nobody else would.
+    func letGo() {
+        let sink = lock.with { () -> Sink? in
+            defer { self.sink = nil }
+            return self.sink
+        }
+        // Its last act may call this library.
+        withExtendedLifetime(sink) {}
+    }
+
+    private func main(_ sink: Sink) {
         while true {
             let batch: ArraySlice<Line> = lock.with {
                 while lines.isEmpty && !closing { changed.wait(lock) }
@@ -172,7 +186,7 @@ final class OutputQueue: @unchecked Sendable {  // all mutable state is guarded 
                     return abandoned
                 }
                 if isOver { return }
-                line.text.withUnsafeBytes { sink!($0, line.level) }
+                line.text.withUnsafeBytes { sink($0, line.level) }
             }
         }
         lock.with {

@@ -30,6 +30,8 @@ struct RuntimeConfiguration {
     var libraries: [LibraryPattern] = []
     /// The program `obhut-worker`; nil: the one beside the library.
     var worker: String?
+    /// How often a stop by force looks at a step that does not end before it leaves it behind. A seam for tests.
+    var patience = Runtime.patience
 
     /// Whether `number` can serve as the preemption signal; 0 means none.
     static func maySignal(_ number: Int32) -> Bool {
@@ -88,6 +90,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     private let signalNumber: Int32
     private let cloning: Cloning
     private let libraries: [LibraryPattern]
+    private let patience: Int
     /// When a stop that is under way ends by force; only brought forward, by any thread.
     private let forceAt = Atomic<Int64>(.max)
 
@@ -96,6 +99,7 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     init(_ configuration: RuntimeConfiguration) throws(Problem) {
         cloning = configuration.cloning
         libraries = configuration.libraries
+        patience = configuration.patience
         let fault = LuaLibrary.open()
         if let fault { throw .system(fault) }
         var seed: UInt64 = 0
@@ -380,6 +384,12 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
     static let remainderTimeout: Int64 = 5_000_000_000
     /// How often a stop looks whether another one is in more of a hurry.
     private static let forceLook: Int64 = 50_000_000
+    /// How often a stop by force looks, nanoseconds.
+    private static let look: Int64 = 100_000_000
+    /// So many looks in a row at which nothing has ended, and each process that is left is in the same step as at the one before, are
+    /// enough: five seconds, many times what a step takes on a busy machine, and no longer than others have for a polite end. Looks are
+    /// counted, and not the time: a program that was stopped and goes on, or hardly gets a processor, looks the less often.
+    static let patience = 50
 
     /// Stops in order, and always ends. Not on a thread of the runtime.
     /// - Parameter timeout: nanoseconds for the polite part; nil: what the application says.
@@ -404,22 +414,50 @@ final class Runtime: @unchecked Sendable {  // guard notes stand on each mutable
         for host in hosts { host.beginStop() }
         system.takesExternals.store(false, ordering: .sequentiallyConsistent)
         endPolitely(livingPids(), within: Runtime.remainderTimeout, areAll: true)
-        // What was spawned meanwhile, or had no time, ends by force; terminate cannot be refused.
-        while system.aliveCount > 0 {
-            for pid in livingPids() { _ = system.terminate(pid, from: .none) }
-            wait(until: scheduler.clock.now + 100_000_000, forAll: true) { system.aliveCount == 0 }
-        }
+        // What was spawned meanwhile, or had no time.
+        let left = endByForce(hosts)
+        if let left { log.write(.error, left.text) }
         for (pid, port) in lock.with({ takePortsLocked() }) { port.end(pid) }
-        for host in hosts { host.stop() }
+        for host in hosts { host.stop(leavingHeld: left == nil ? nil : patience) }
         native.close()
         input?.close()
         scheduler.stop()
-        if signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
+        // A thread that is left may have blocked the signal, and get it later: then our handler has to be there.
+        if left == nil && signalNumber != 0 && scheduler.simulation == nil { obh_preempt_uninstall(signalNumber) }
         // Without the lock: a sink may be in the middle of a call that takes it.
         output.close()
         log.close()
         crashes.queue?.close()
+        if left != nil { keepForEver() }
         lock.with { finishLocked() }
+    }
+
+    /// Terminate cannot be refused; but what is inside foreign code ends only when that returns, and what never does is left behind.
+    /// - Returns: that; nil: nothing.
+    private func endByForce(_ hosts: [Host]) -> LeftProcesses? {
+        var (alive, before) = (system.aliveCount, Int.max)
+        while alive > 0 {
+            if scheduler.simulation == nil {
+                let left = LeftProcesses.look(at: hosts, longerThan: patience, isAnew: alive < before)
+                if left.count >= alive { return left }
+            }
+            for pid in livingPids() { _ = system.terminate(pid, from: .none) }
+            wait(until: scheduler.clock.now + Runtime.look, forAll: true) { system.aliveCount == 0 }
+            before = alive
+            alive = system.aliveCount
+        }
+        return nil
+    }
+
+    /// A thread that was left behind goes on when its foreign code returns: its process ends then, as any does, and its worker leaves.
+    /// So all that these may touch is never given back. What the host program has given, and does not expect to be called any more,
+    /// is let go of.
+    private func keepForEver() {
+        KeptRuntimes.shared.keep(self)
+        output.letGo()
+        log.queue.letGo()
+        crashes.letGo()
+        input?.letGo()
     }
 
     private func finishLocked() {

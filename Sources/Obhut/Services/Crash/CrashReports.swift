@@ -27,7 +27,11 @@ struct CrashConfiguration {
 final class CrashReports: @unchecked Sendable {  // guard notes stand on each mutable field
     /// Hands lines of JSON to the sink; nil without one.
     let queue: OutputQueue?
-    private let configuration: CrashConfiguration
+    private let configuration: CrashConfiguration  // without its functions
+    private let hasRedaction: Bool
+    private var redaction: CrashRecord.Redaction?  // guarded by lock; nil once let go of
+    private var redacting = 0  // guarded by lock; reports that are being made with it
+    private let redacted = Condition()
     private unowned let system: ProcessSystem
     private let lock = Lock()
     @exclusivity(unchecked) private var ring: [CrashRecord] = []  // guarded by lock; from `first` on in order, then from 0
@@ -38,11 +42,18 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     /// Memory for the report of a process that ended because there was none; guarded by lock.
     private var reserve: UnsafeMutableRawPointer?
 
+    /// Nanoseconds that `letGo` waits for reports that are being made.
+    private static let closingTime: Int64 = 2_000_000_000
     /// Bytes: what making a report takes at most, with room to spare.
     private static let reserved = 4 * CrashDocument.mostBytes
 
     init(_ configuration: CrashConfiguration, system: ProcessSystem, threaded: Bool) {
-        self.configuration = configuration
+        var plain = configuration
+        plain.redaction = nil
+        plain.sink = nil
+        self.configuration = plain
+        redaction = configuration.redaction
+        hasRedaction = configuration.redaction != nil
         self.system = system
         queue = configuration.sink.map {
             OutputQueue(sink: $0, threaded: threaded) { "{\"missing\":\($0)}\n" }
@@ -61,7 +72,7 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     func ended(_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> CrashRecord? {
         guard isWanted else { return nil }
         if reason.kind == .memoryLimit { makeRoom() }
-        let record = CrashRecord(process, reason, end, configuration.redaction)
+        guard let record = record(process, reason, end) else { return nil }
         guard record.supervisor != .none else {
             publish(record)
             return record
@@ -69,6 +80,39 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
         lock.with { open[record.pid] = record }
         if system.table.living(record.supervisor) == nil { return settle(record.pid) ?? record }
         return record
+    }
+
+    /// - Returns: nil: the host program is not to be asked any more what may be shown.
+    private func record(_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> CrashRecord? {
+        guard hasRedaction else { return CrashRecord(process, reason, end, nil) }
+        let redaction = lock.with { () -> CrashRecord.Redaction? in
+            if self.redaction != nil { redacting += 1 }
+            return self.redaction
+        }
+        guard let redaction else { return nil }
+        defer {
+            lock.with {
+                redacting -= 1
+                redacted.broadcast()
+            }
+        }
+        return CrashRecord(process, reason, end, redaction)
+    }
+
+    /// From now on the functions of the host program are not called: a process that was left behind may end when that does not expect it
+    /// any more. After the `close` of the queue.
+    func letGo() {
+        let redaction = lock.with { () -> CrashRecord.Redaction? in
+            let redaction = self.redaction
+            self.redaction = nil
+            let deadline = Clock.read(CLOCK_MONOTONIC) + CrashReports.closingTime
+            // One that never returns is what is left behind itself.
+            while redacting > 0, redacted.wait(lock, until: deadline) {}
+            return redaction
+        }
+        // Its last act may call this library.
+        withExtendedLifetime(redaction) {}
+        queue?.letGo()
     }
 
     /// When memory is short, that of the reserve is free for the report that follows.
