@@ -182,7 +182,8 @@ typedef void (*obhut_log_function)(void *user, int32_t level, const char *text, 
 #define OBHUT_LOG_ERROR 3
 
 /* Called exactly once when the library needs `user` no more: on replacement, on a failed
- * registration, or when the last runtime or configuration with it is gone. It runs in the
+ * registration, or when the last runtime or configuration with it is gone; a runtime that has left
+ * something behind when it stopped (obhut_runtime_stop) is gone in this sense. It runs in the
  * call that lets go of it, or, where a runtime was freed before it had stopped, on a thread
  * of the library. It may call this library. */
 typedef void (*obhut_finalizer)(void *user);
@@ -241,9 +242,9 @@ obhut_status obhut_config_set_arguments(obhut_config *config, const char *const 
 obhut_status obhut_config_set_environment(obhut_config *config, const char *const *variables);
 
 /* The signal with which workers that compute are interrupted, SIGURG by default. Its
- * handler is chained to the one before and restored when the last runtime stops. 0: no
- * signal; Lua then counts its instructions and is about half as fast, and a process inside
- * a C function of Lua can be ended, and the runtime stopped, only when that returns.
+ * handler is chained to the one before and restored when the last runtime stops, unless a stop
+ * has left a thread behind. 0: no signal; Lua then counts its instructions and is about half as
+ * fast, and a process inside a C function of Lua can be ended only when that returns.
  * [threads: owner] [blocks: no] OBHUT_INVALID_HANDLE, OBHUT_INVALID_ARGUMENT. Since 0.1. */
 obhut_status obhut_config_set_preemption_signal(obhut_config *config, int32_t signal_number);
 
@@ -350,6 +351,10 @@ obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_e
  * ends: what does not end by itself is ended by force. `timeout` bounds the whole polite
  * part, and is split among what stops one after the other: negative, what the application says; 0, by force at once. A second call returns
  * when the first is done, and brings its end forward if its own timeout is nearer.
+ * Native code on a worker (a handler, a C function that Lua has called in its place) that has not
+ * returned 5 seconds after everything else has ended is left behind with its thread, which the log
+ * says as an error. When it returns, its process ends and its calls answer OBHUT_TERMINATED; what it
+ * may touch of the runtime is kept for ever.
  * [threads: any, but not one of the library's] [blocks: up to timeout, and to finish]
  * OBHUT_INVALID_HANDLE. Since 0.1. */
 obhut_status obhut_runtime_stop(obhut_runtime *runtime, int64_t timeout, obhut_error **error);
@@ -404,13 +409,14 @@ obhut_status obhut_plugin_inspect(const char *path, int32_t format, char **text,
 /* Figures of a runtime; see obhut_runtime_counters. */
 typedef struct obhut_counters {
     size_t struct_size;    /* in: sizeof(obhut_counters) of the caller */
-    uint64_t processes;    /* alive now */
+    uint64_t processes;    /* alive now; after the stop: what it has left behind */
     uint64_t spawned;      /* since the start */
     uint64_t ended;        /* since the start */
     uint64_t dead_letters; /* messages accepted for a process that ended before reading them */
     uint64_t timers;       /* armed now */
     uint64_t dropped_lines; /* output and log lines that were neither taken by a sink nor kept */
-    uint64_t zombies; /* now: threads of native processes that are over, whose code has neither returned nor asked anything since */
+    uint64_t zombies; /* now: threads of native processes that are over, whose code has neither returned nor asked anything since, and
+                       * threads that the stop has left behind */
 } obhut_counters;
 
 #define OBHUT_COUNTERS_INIT {sizeof(obhut_counters), 0, 0, 0, 0, 0, 0, 0}

@@ -264,7 +264,8 @@ static inline void obhut_fail(obhut_context *context, const char *text) { contex
 
 /* What the `symbol:` of an entry with `mode: handler` is: a const struct, not a function. Its functions run on the
  * runtime's own workers, for one process one at a time, perhaps on another thread each time, and must not block:
- * one that holds a worker longer than `step_limit` has its process ended when it returns. */
+ * one that holds a worker longer than `step_limit` has its process ended when it returns, and one that has not returned
+ * when everything else has ended may return after the stop of the runtime. */
 typedef struct obhut_handler {
     size_t struct_size;
     /* Before the first event. `arguments` is a MessagePack array, borrowed. `*state` is passed to the others. A status that

@@ -62,7 +62,7 @@ class Counters:
         dead_letters: messages accepted for a process that ended before it read them.
         timers: armed now.
         dropped_lines: output and log lines that nobody took in time.
-        zombies: threads of native processes that are over, whose code still runs.
+        zombies: threads of native processes that are over, whose code still runs, and those that a stop has left behind.
     """
 
     processes: int
@@ -205,6 +205,9 @@ class Runtime:
 
     def stop(self, timeout: Seconds | None = None) -> None:
         """Stops everything in order; what does not end by itself is ended by force. Ports are closed.
+
+        Native code on a worker (a handler, a C function that Lua has called in its place) that has not returned 5 s after everything
+        else has ended is left behind, with an error in the log.
 
         Args:
             timeout: bounds the polite part; None: what the application says; 0: by force at once.
