@@ -344,7 +344,9 @@ import Testing
             let (runtime, port) = try NativeStopTests.runtime(stays, config: config)
             try port.send(try port.spawn("test:stays"), "stay")
             demand(eventually { stays.inside == 1 }, "it does not stay")
+            alarm(120)  // one that does not come back is a failure, too
             try runtime.stop(0)
+            alarm(0)
             kill(getpid(), SIGUSR2)
             stays.release()
             demand(eventually { runtime.counters.processes == 0 && runtime.counters.zombies == 0 }, "it does not end")
