@@ -154,8 +154,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     /// Ends the worker threads and waits for them. Every process has ended before, but for those that are held.
-    /// - Parameter leavingHeld: for so many looks (`lookForHeld`) in the same step a thread is left to itself. This object, and all that it
-    ///   knows, is there for ever then.
+    /// - Parameter leavingHeld: threads that were held at the last look, with as many looks, are left to themselves. This object, and all
+    ///   that it knows, is there for ever then.
     func stop(leavingHeld looks: Int? = nil) {
         lock.with {
             stateWord.store(State.stopped.rawValue, ordering: .sequentiallyConsistent)
@@ -623,7 +623,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// One of the looks of a stop by force (V4), which come one after the other.
     /// - Parameters:
-    ///   - looks: in the same step at more than so many, a worker is held.
+    ///   - looks: whoever is still in the same step after so many is held.
     ///   - isAnew: something has ended since the last one, so all have their time once more.
     /// - Returns: what they hold, and whether nobody is left, nor can come, for all others.
     func lookForHeld(longerThan looks: Int, isAnew: Bool) -> (held: [RunnablePointer], isForsaken: Bool) {

@@ -55,4 +55,6 @@ final class KeptRuntimes: @unchecked Sendable {  // guarded by lock
     private var runtimes: [Runtime] = []
 
     func keep(_ runtime: Runtime) { lock.with { runtimes.append(runtime) } }
+    /// For tests.
+    var all: [Runtime] { lock.with { runtimes } }
 }

@@ -14,8 +14,9 @@ import Testing
         let path: String
         private let library: UnsafeMutableRawPointer
 
-        init(_ name: String) {
-            path = CompiledLibrary.path("stays.c", "-D\(name)")
+        /// - Parameter spinning: they compute meanwhile.
+        init(_ name: String, spinning: Bool = false) {
+            path = CompiledLibrary.path("stays.c", spinning ? ["-D\(name)", "-DSPINS"] : ["-D\(name)"])
             library = dlopen(path, RTLD_NOW | RTLD_LOCAL)!
         }
 
@@ -223,8 +224,8 @@ import Testing
     }
 
     /// Each of them holds a worker, and there are fewer than that.
-    @Test func twoAtATime_V4() throws {
-        let stays = Stays("TWO")
+    @Test(arguments: [false, true]) func twoAtATime_V4(areSpinning: Bool) throws {
+        let stays = Stays("TWO", spinning: areSpinning)
         let (runtime, port) = try Self.runtime(stays, host: "{ workers: 1, spare_workers: 0 }")
         let pids = [try Self.begin("test:stays", port), try Self.begin("test:stops", port)]
         try port.send(pids[0], "stay")
@@ -291,7 +292,7 @@ import Testing
         let stays = Stays(isStopped ? "FREED" : "FREED_RUNNING")
         let sink = OutputTests.Sink()
         let shown = Counter(), finals = Counter()
-        weak var kept: Runtime?
+        let kept: ObjectIdentifier
         do {
             let config = try Self.config(sink.config(output: true, log: true))
             defer { obhut_config_free(config) }
@@ -316,7 +317,7 @@ import Testing
             }
             #expect(eventually { stays.inside == 2 })
             let runtime = try find(handle)
-            kept = runtime
+            kept = ObjectIdentifier(runtime)
             let bits = UInt(bitPattern: handle)
             if !isStopped { obhut_runtime_free(handle) }
             Self.stop(stays) {
@@ -326,10 +327,10 @@ import Testing
         }
         #expect(sink.all.contains { $0.level == OBHUT_LOG_ERROR && $0.text.contains("stopped without test:stays ") })
         #expect(sink.finals == 2 && finals.count == 1 && shown.count == 1000)
-        #expect(kept != nil)
+        let runtime = try #require(KeptRuntimes.shared.all.first { ObjectIdentifier($0) == kept })
         let calls = sink.calls.load(ordering: .sequentiallyConsistent)
         stays.release(2)
-        #expect(eventually { stays.stopped == 2 && kept?.system.aliveCount == 0 && kept?.scheduler.strandedThreads == 0 })
+        #expect(eventually { stays.stopped == 2 && runtime.system.aliveCount == 0 && runtime.scheduler.strandedThreads == 0 })
         #expect(stays.told > 30 && stays.heard == stays.told)
         // Its end was abnormal, and nobody was asked what may be shown of what it had not read.
         #expect(shown.count == 1000 && sink.calls.load(ordering: .sequentiallyConsistent) == calls)

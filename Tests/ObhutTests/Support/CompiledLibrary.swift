@@ -14,7 +14,9 @@ enum CompiledLibrary {
     }()
 
     /// The path of the library.
-    static func path(_ source: String, _ options: String...) -> String {
+    static func path(_ source: String, _ options: String...) -> String { path(source, options) }
+
+    static func path(_ source: String, _ options: [String]) -> String {
         let key = ([source] + options).joined(separator: " ")
         return lock.withLock {
             if let known = built[key] { return known }
