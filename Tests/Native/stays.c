@@ -93,6 +93,9 @@ static obhut_status begin(obhut_context *context, const void *arguments, size_t 
 
 static obhut_status begin_and_stay(obhut_context *context, const void *arguments, size_t length, void **state) {
     obhut_status status = begin(context, arguments, length, state);
+    /* In its mailbox before it is ended: it must not be handled afterwards. */
+    obhut_context_send(context, obhut_context_self(context), "stay", NULL, 0);
+    obhut_context_should_stop(context);
     stay();
     call_everything(context, obhut_context_self(context));
     return status;

@@ -70,7 +70,8 @@ enum NativeHandler {
             return 1
         }
         state.pointee.isInitialized = true
-        return 0
+        // Ended meanwhile: what came before that is not handled any more (P7).
+        return process.isOver ? 1 : 0
     }
 
     private static func find(_ program: NativeProgram) -> (UnsafePointer<obhut_handler>?, fault: String) {
