@@ -1,14 +1,34 @@
-"""Sends and requests from Python. Prints {"send": ns, "request": ns}: a send to a port, and the median round trip to a Lua
-process and back.
+"""Sends and requests from Python. Prints {"send": ns, "bare": ns, "request": ns}: a send to a port, a call of the same form that
+does nothing, and the median round trip to a Lua process and back.
 
 Usage: python.py FOLDER SENDS TRIPS
 """
+import ctypes
 import json
 import statistics
 import sys
 import time
 
+import msgpack
 import obhut
+
+
+def bare(calls: int) -> float:
+    """Nanoseconds of packing a number and calling a C function with what a send has."""
+    nothing = ctypes.CDLL(None).abs
+    nothing.restype = ctypes.c_int32
+    error = ctypes.c_void_p * 1
+    nothing.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t,
+                        ctypes.POINTER(ctypes.c_void_p)]
+    packer = msgpack.Packer()
+    rounds = []
+    for _ in range(5):
+        start = time.perf_counter_ns()
+        for number in range(calls):
+            data = packer.pack(number)
+            nothing(1, 2, "number".encode(), data, len(data), error())
+        rounds.append((time.perf_counter_ns() - start) / calls)
+    return statistics.median(rounds)
 
 
 def main() -> None:
@@ -33,7 +53,7 @@ def main() -> None:
                 samples.append(time.perf_counter_ns() - start)
         runtime.terminate(echo)
         runtime.stop(0)
-    print(json.dumps({"send": statistics.median(rounds), "request": statistics.median(samples)}))
+    print(json.dumps({"send": statistics.median(rounds), "bare": bare(sends), "request": statistics.median(samples)}))
 
 
 main()

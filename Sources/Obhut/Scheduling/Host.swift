@@ -18,8 +18,8 @@ struct HostLimits: Sendable {
 ///
 /// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
 /// preference for whom it has woken just now (`LocalQueue`); the injector (what other
-/// threads woke, and who has had its turn while somebody waited there), which with each tick of the watch
-/// has as many turns before its own queue as that has had (`takeInjected`); after every `turn` woken ones, and when none is left, in turns one that
+/// threads woke), which with each tick of the watch has as many turns before its own queue as that
+/// has had (`takeInjected`); `overflow`, the end of the workers' own queues; after every `turn` woken ones, and when none is left, in turns one that
 /// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
@@ -46,6 +46,9 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     let processCount = Atomic<Int>(0)
 
     let injector = RunQueue()
+    /// Those that workers of this host woke and that had no place in their own queues. As long as there are any, whoever is woken, or
+    /// has had its turn, goes behind them: the own queues run dry, and each of thousands has as many turns.
+    let overflow = RunQueue()
     let urgent = RunQueue()
     /// Those that have not run yet.
     let fresh = RunQueue()
@@ -214,13 +217,13 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     @inline(__always)
     func enqueue(_ runnable: RunnablePointer) {
         if let worker = WorkerCore.current,
-            worker.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),
-            worker.pointee.queue.push(runnable)
+            worker.pointee.host?.toOpaque() == Unmanaged.passUnretained(self).toOpaque()
         {
+            worker.pointee.queue.push(runnable, overflow)
             // One entry will be run by this worker itself as soon as its present step is
             // over; waking a sibling for it would only move the process across cores. If
             // the present step is long, the watch wakes one.
-            if worker.pointee.queue.count > 1 {
+            if worker.pointee.queue.count > 1 || !overflow.isEmpty {
                 atomicMemoryFence(ordering: .sequentiallyConsistent)
                 wakeSleeper()
             }
@@ -289,7 +292,8 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         if worker.pointee.isTurnOfOthers.load(ordering: .relaxed) { return .long }
         return host._withUnsafeGuaranteedRef {
             if !$0.mayRun(worker.pointee.index) { return .long }
-            return worker.pointee.queue.count > 0 || !$0.injector.isEmpty || !$0.urgent.isEmpty ? .woken : .nobody
+            return worker.pointee.queue.count > 0 || !$0.injector.isEmpty || !$0.overflow.isEmpty || !$0.urgent.isEmpty
+                ? .woken : .nobody
         }
     }
 
@@ -380,22 +384,20 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
             worker.pointee.injectorTurns = min(worker.pointee.ownTurns, Host.mostInjectorTurns)
             worker.pointee.ownTurns = 0
         }
-        if worker.pointee.injectorTurns > 0, worker.pointee.queueStreak >= LocalQueue.turns || !worker.pointee.queue.hasNext,
-            let runnable = takeInjected(worker) { return runnable }
-        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak, injector) {
+        if worker.pointee.injectorTurns > 0, let runnable = takeInjected(worker) { return runnable }
+        while let runnable = worker.pointee.queue.take(&worker.pointee.queueStreak, overflow) {
             if runnable.pointee.takeWord() {
                 worker.pointee.streak &+= 1
-                if worker.pointee.queueStreak == 0 { worker.pointee.ownTurns &+= 1 }
+                worker.pointee.ownTurns &+= 1
                 return runnable
             }
         }
         return chooseElsewhere(for: worker)
     }
 
-    /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are. To a
-    /// turn belong those of whom it wakes, as in the own queue (`LocalQueue.turns`). One after the other, and not in between: what its
-    /// own queue has is in this core's cache. After a tick without turns of its own its own queue has the next ones, so that it waits
-    /// for hardly more than one.
+    /// As many turns for the injector as its own queue has had in a tick: who waits there waits for turns, however long these are.
+    /// One after the other, and not in between: what its own queue has is in this core's cache. After a tick without turns of its own
+    /// its own queue has the next ones, so that it waits for hardly more than one.
     private func takeInjected(_ worker: WorkerPointer) -> RunnablePointer? {
         guard let runnable = take(from: injector) else {
             worker.pointee.injectorTurns = 0
@@ -403,9 +405,6 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         }
         worker.pointee.injectorTurns &-= 1
         worker.pointee.streak &+= 1
-        // Whom it wakes is as near as to one of its own queue.
-        worker.pointee.queue.yieldNext(to: injector)
-        worker.pointee.queueStreak = 0
         return runnable
     }
 
@@ -425,6 +424,11 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     private func chooseElsewhere(for worker: WorkerPointer) -> RunnablePointer? {
         if let runnable = take(from: injector) {
             worker.pointee.streak &+= 1
+            return runnable
+        }
+        if let runnable = take(from: overflow) {
+            worker.pointee.streak &+= 1
+            worker.pointee.ownTurns &+= 1
             return runnable
         }
         worker.pointee.streak = 0
@@ -545,7 +549,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
 
     /// Whether any queue of this host has an entry.
     func hasWork() -> Bool {
-        if !urgent.isEmpty || !injector.isEmpty || !fresh.isEmpty || !interrupted.isEmpty { return true }
+        if !urgent.isEmpty || !injector.isEmpty || !overflow.isEmpty || !fresh.isEmpty || !interrupted.isEmpty { return true }
         var found = false
         withWorkers { if $0.core.pointee.queue.count > 0 { found = true } }
         return found
@@ -556,7 +560,7 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
         inspection.with {
             // `stop` takes the lock once before the workers go.
             guard state == .started || state == .stopping else { return 0 }
-            var count = injector.count + urgent.count + fresh.count + interrupted.count
+            var count = injector.count + overflow.count + urgent.count + fresh.count + interrupted.count
             withWorkers { count += $0.core.pointee.queue.count }
             return count
         }

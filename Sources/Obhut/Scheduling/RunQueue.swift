@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A queue of runnables behind a lock, first in, first out: the host's injector,
-/// its urgent lane, and its queues of the new and of the interrupted.
+/// its overflow, its urgent lane, and its queues of the new and of the interrupted.
 ///
 /// An entry is a hint and not a promise: whoever pops one must still win the
 /// runnable's state word (`Runnable.take`); what was taken elsewhere meanwhile is skipped.
@@ -73,8 +73,10 @@ final class RunQueue: @unchecked Sendable {  // all mutable state is guarded by 
 /// often itself, is still in this core's cache. Two that talk to each other so run in turns,
 /// and of a thousand such pairs each has a few turns where it would have had one, with all its
 /// memory to be fetched anew. After `turns` of `next` in a row, or when the watch says that
-/// they have taken long, another has its turn and who is in `next` goes to the end: of the ring, or of the queue that all
-/// workers share if anybody waits there. A ring that took its own back would be full of the same ones for ever, and the
+/// they have taken long, the first of the ring has its turn and who is in `next` goes to the end.
+///
+/// The end is that of the *overflow*, which all workers of a host share, as long as anybody is there; then that of the ring. So both
+/// together are one queue, first in, first out. A ring that took its own back would be full of the same ones for ever, and the
 /// thousands that found no place in it would have hardly a turn.
 ///
 /// The owner fills `next` when it is empty, and everybody empties it: thieves by compare-and-swap, the owner, who alone fills
@@ -106,22 +108,23 @@ struct LocalQueue: ~Copyable {
         return t > h ? Int(t &- h) &+ first : first
     }
 
-    /// Whether somebody is in `next`. Owner only: for others it is over with the look.
+    /// Owner only.
     @inline(__always)
-    var hasNext: Bool { next.load(ordering: .relaxed) != 0 }
-
-    /// Owner only. False when the ring is full: the caller uses the injector then.
-    @inline(__always)
-    func push(_ runnable: RunnablePointer) -> Bool {
+    func push(_ runnable: RunnablePointer, _ overflow: RunQueue) {
         // relaxed: it was this thread that filled it, and whoever empties it writes nothing else.
         if next.load(ordering: .relaxed) == 0 {
             next.store(UInt(bitPattern: runnable), ordering: .releasing)
-            return true
+        } else {
+            pushLast(runnable, overflow)
         }
-        return pushLast(runnable)
     }
 
-    private func pushLast(_ runnable: RunnablePointer) -> Bool {
+    private func pushLast(_ runnable: RunnablePointer, _ overflow: RunQueue) {
+        if !overflow.isEmpty || !pushToRing(runnable) { overflow.push(runnable) }
+    }
+
+    /// - Returns: false when it is full.
+    private func pushToRing(_ runnable: RunnablePointer) -> Bool {
         let t = tail.load(ordering: .relaxed)
         // acquire: pairs with the takers' swap, so that the slot is free to overwrite.
         let h = head.load(ordering: .acquiring)
@@ -134,35 +137,24 @@ struct LocalQueue: ~Copyable {
     }
 
     /// Owner only.
-    /// - Parameters:
-    ///   - streak: how many in a row `next` has given; the owner keeps it.
-    ///   - shared: the queue that all workers share.
+    /// - Parameter streak: how many in a row `next` has given; the owner keeps it.
+    /// - Returns: nil: what is left, if anything, is in the overflow.
     @inline(__always)
-    func take(_ streak: inout Int, _ shared: RunQueue) -> RunnablePointer? {
+    func take(_ streak: inout Int, _ overflow: RunQueue) -> RunnablePointer? {
         if streak < LocalQueue.turns, let runnable = popOwnNext() {
             streak &+= 1
             return runnable
         }
-        return takeFirst(&streak, shared)
+        return takeFirst(&streak, overflow)
     }
 
     @inline(never)
-    private func takeFirst(_ streak: inout Int, _ shared: RunQueue) -> RunnablePointer? {
+    private func takeFirst(_ streak: inout Int, _ overflow: RunQueue) -> RunnablePointer? {
         streak = 0
-        if !shared.isEmpty {
-            yieldNext(to: shared)
-            return popFirst()
-        }
-        guard let first = popFirst() else { return popOwnNext() }
-        // There is a place: the one that `first` had.
-        if let runnable = popOwnNext() { _ = pushLast(runnable) }
+        let first = popFirst()
+        if first == nil && overflow.isEmpty { return popOwnNext() }
+        if let runnable = popOwnNext() { pushLast(runnable, overflow) }
         return first
-    }
-
-    /// Owner only. Who is in `next` goes to the end of what all workers share.
-    @inline(__always)
-    func yieldNext(to shared: RunQueue) {
-        if let runnable = popOwnNext() { shared.push(runnable) }
     }
 
     /// Owner only.

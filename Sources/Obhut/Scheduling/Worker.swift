@@ -19,7 +19,7 @@ struct WorkerCore: ~Copyable {
     var queueStreak = 0
     /// Set by the watch at each tick when somebody waits, cleared by the owner: such a row has lasted long enough.
     let isTurnOfOthers = Atomic<Bool>(false)
-    /// Turns that its own queue has had since that was last cleared; those of whom one of them wakes belong to its own.
+    /// Turns that its own queue has had since that was last cleared.
     var ownTurns = 0
     /// So many are the injector's now.
     var injectorTurns = 0

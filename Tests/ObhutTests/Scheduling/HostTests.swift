@@ -192,6 +192,70 @@ import Testing
         runtime.close()
     }
 
+    /// Who is woken from outside does not wait behind all who converse, however many they are: each 61 steps one has its turn.
+    @Test func whoIsWokenFromOutsideHasTurnsBesideHundredsOfConversations_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let (pairs, count) = (600, 20)
+        let isOver = Atomic<Bool>(false)
+        let steps = Atomic<Int>(0)
+        let sleepers = SharedSlots()
+        let waits = SharedList()
+        for _ in 0..<count {
+            var begun: Int?
+            runtime.spawn { me in
+                me.drain()
+                if begun == nil {
+                    begun = 0
+                    sleepers.insert(me.slot)
+                    return .wait
+                }
+                waits.append("\(steps.load(ordering: .relaxed))")
+                return .end
+            }
+        }
+        #expect(eventually { sleepers.all.count == count })
+        runtime.spawn { me in
+            for _ in 0..<pairs {
+                let echo = runtime.spawn(by: me) { me in
+                    while let signal = me.next() {
+                        me.send(signal.pointee.from)
+                        signal.release()
+                    }
+                    return .wait
+                }
+                runtime.spawn(by: me) { me in
+                    while let signal = me.next() { signal.release() }
+                    if !isOver.load(ordering: .relaxed) {
+                        let step = steps.add(1, ordering: .relaxed).newValue
+                        // All converse by now. Another thread wakes the sleepers while the worker is held here.
+                        if step == pairs * 4 {
+                            let waker = startThread(named: "waker") {
+                                let none = UnsafeRawBufferPointer(start: nil, count: 0)
+                                for slot in sleepers.all {
+                                    _ = runtime.system.send(from: .none, to: slot.pointee.pid, topic: none, payload: none)
+                                }
+                            }
+                            pthread_join(waker!, nil)
+                            steps.store(0, ordering: .relaxed)
+                        }
+                        me.send(echo)
+                        return .wait
+                    }
+                    _ = runtime.system.terminate(echo, from: me.slot.pid)
+                    return .end
+                }
+            }
+            return .end
+        }
+        #expect(eventually { waits.all.count == count })
+        isOver.store(true, ordering: .relaxed)
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
+        let longest = waits.all.compactMap { Int($0) }.max() ?? 0
+        // Every other step is an echo's, which does not count.
+        #expect(longest <= (count + 1) * 61, "\(waits.all)")
+        runtime.close()
+    }
+
     /// Two that wake each other keep their worker busy, and each step of theirs is long: those that others wake have turns in between,
     /// not one for each sixty steps.
     @Test func whoIsWokenFromOutsideHasTurnsBesideALongConversation_H2() {

@@ -8,26 +8,25 @@ struct LocalQueueTests {
     /// A worker's queue, of numbers, with the streak that its owner keeps.
     private final class Queue {
         private let queue = LocalQueue()
-        private let shared = RunQueue()
+        private let overflow = RunQueue()
         var streak = 0
         var count: Int { queue.count }
 
         // Never read through.
-        func push(_ number: Int) -> Bool { queue.push(RunnablePointer(bitPattern: 64 * number)!) }
-        func take() -> Int? { queue.take(&streak, shared).map { Int(bitPattern: $0) / 64 } }
-        func share(_ number: Int) { shared.push(RunnablePointer(bitPattern: 64 * number)!) }
-        func takeShared() -> Int? { shared.pop().map { Int(bitPattern: $0) / 64 } }
+        func push(_ number: Int) { queue.push(RunnablePointer(bitPattern: 64 * number)!, overflow) }
+        func take() -> Int? { queue.take(&streak, overflow).map { Int(bitPattern: $0) / 64 } }
+        func takeOverflow() -> Int? { overflow.pop().map { Int(bitPattern: $0) / 64 } }
         func steal() -> Int? { queue.pop().map { Int(bitPattern: $0) / 64 } }
     }
 
     /// Who is woken while nobody is to run next runs next, all others in their order.
     @Test func whoIsWokenRunsNext_H2() {
         let queue = Queue()
-        for number in 1...3 { #expect(queue.push(number)) }
+        for number in 1...3 { queue.push(number) }
         #expect(queue.count == 3)
         #expect(queue.take() == 1)
-        #expect(queue.push(4))
-        #expect(queue.push(5))
+        queue.push(4)
+        queue.push(5)
         for number in [4, 2, 3, 5] { #expect(queue.take() == number) }
         #expect(queue.take() == nil && queue.count == 0)
     }
@@ -35,10 +34,10 @@ struct LocalQueueTests {
     /// Two that wake each other for ever leave every other one its turn, and then wait for theirs.
     @Test func whoWakesEachOtherDoesNotKeepTheOthersWaiting_H2() {
         let queue = Queue()
-        for number in [1, 11, 12] { #expect(queue.push(number)) }
+        for number in [1, 11, 12] { queue.push(number) }
         for _ in 0..<LocalQueue.turns {
             #expect(queue.take() == 1)
-            #expect(queue.push(1))
+            queue.push(1)
         }
         for number in [11, 12, 1] { #expect(queue.take() == number) }
         #expect(queue.take() == nil)
@@ -47,8 +46,7 @@ struct LocalQueueTests {
     /// The same as soon as the owner was told that the others have their turn, and with a full ring.
     @Test func aStreakThatIsOverGivesTheFirstOfAFullRingItsTurn_H2() {
         let queue = Queue(), all = Int(LocalQueue.capacity) + 1
-        for number in 1...all { #expect(queue.push(number)) }
-        #expect(!queue.push(1000))
+        for number in 1...all { queue.push(number) }
         queue.streak = LocalQueue.turns
         #expect(queue.take() == 2)
         #expect(queue.streak == 0 && queue.count == all - 1)
@@ -57,21 +55,27 @@ struct LocalQueueTests {
         #expect(others == Array(3...all) + [1])
     }
 
-    /// While somebody waits where all workers look, nobody has a second turn of the ring: it runs dry.
-    @Test func whoHasHadItsTurnWaitsBehindThoseThatWereNeverInTheRing_H2() {
-        let queue = Queue()
-        for number in 1...3 { #expect(queue.push(number)) }
-        queue.share(21)
+    /// Ring and overflow are one queue: while anybody is in the overflow, nobody has a second turn of the ring, or a place before those.
+    @Test func whoHasHadItsTurnWaitsBehindThoseThatFoundNoPlaceInTheRing_H2() {
+        let queue = Queue(), all = Int(LocalQueue.capacity) + 1
+        for number in 1...(all + 2) { queue.push(number) }
         queue.streak = LocalQueue.turns
-        for number in [2, 3, nil] { #expect(queue.take() == number) }
-        #expect(queue.count == 0)
-        for number in [21, 1, nil] { #expect(queue.takeShared() == number) }
+        #expect(queue.take() == 2)
+        queue.push(1000)
+        queue.push(1001)
+        queue.streak = LocalQueue.turns
+        for number in 3...all { #expect(queue.take() == number) }
+        #expect(queue.take() == nil && queue.count == 0)
+        for number in [all + 1, all + 2, 1, 1001, 1000, nil] { #expect(queue.takeOverflow() == number) }
+        queue.push(1)
+        queue.push(2)
+        for number in [1, 2, nil] { #expect(queue.take() == number) }
     }
 
     /// A thief that finds only who is to run next takes that one: the step before it may last.
     @Test func thievesTakeWhoWaitsLongestAndTheNextOneLast_H4() {
         let queue = Queue()
-        for number in 1...3 { #expect(queue.push(number)) }
+        for number in 1...3 { queue.push(number) }
         for number in [2, 3, 1, nil] { #expect(queue.steal() == number) }
     }
 
@@ -80,7 +84,7 @@ struct LocalQueueTests {
     @Test func nothingIsLostOrWonTwice_H4() throws {
         final class Shared: @unchecked Sendable {  // the queue is made for it
             let queue = LocalQueue()
-            let shared = RunQueue()
+            let overflow = RunQueue()
             let won = Atomic<Int>(0)
             let isOver = Atomic<Bool>(false)
             let isWon: UnsafeMutablePointer<Atomic<Bool>>
@@ -101,19 +105,16 @@ struct LocalQueueTests {
         let owner = startThread(named: "owner") {
             var streak = 0
             for number in 1...entries {
-                let runnable = RunnablePointer(bitPattern: 64 * number)!
-                while !shared.queue.push(runnable) {
-                    if let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
-                }
-                if number % 3 == 0, let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
+                shared.queue.push(RunnablePointer(bitPattern: 64 * number)!, shared.overflow)
+                if number % 3 == 0, let first = shared.queue.take(&streak, shared.overflow) ?? shared.overflow.pop() { shared.take(first) }
             }
-            while let first = shared.queue.take(&streak, shared.shared) { shared.take(first) }
+            while let first = shared.queue.take(&streak, shared.overflow) ?? shared.overflow.pop() { shared.take(first) }
             shared.isOver.store(true, ordering: .releasing)
         }
         let thieves = (0..<2).map { _ in
             startThread(named: "thief") {
                 while !shared.isOver.load(ordering: .acquiring) {
-                    if let runnable = shared.queue.pop() { shared.take(runnable) }
+                    if let runnable = shared.queue.pop() ?? shared.overflow.pop() { shared.take(runnable) }
                 }
             }
         }
