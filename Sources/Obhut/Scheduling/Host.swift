@@ -17,9 +17,9 @@ struct HostLimits: Sendable {
 /// A pool of worker threads and the queues they share (H1–H4).
 ///
 /// Order of choice of a free worker: the urgent lane; its own queue of the woken, with a
-/// preference for whom it has woken just now (`LocalQueue`); the injector (what other
+/// preference for whom it has woken just now (`LocalQueue`), and its end, the `overflow`; the injector (what other
 /// threads woke), which with each tick of the watch has as many turns before its own queue as that
-/// has had (`takeInjected`); `overflow`, the end of the workers' own queues; after every `turn` woken ones, and when none is left, in turns one that
+/// has had (`takeInjected`); after every `turn` woken ones, and when none is left, in turns one that
 /// is new and one that was interrupted; at last it robs its siblings. Then it sleeps.
 ///
 /// Sleeping: a worker counts itself into `sleepers`, looks once more, and waits. Whoever
@@ -422,13 +422,13 @@ final class Host: @unchecked Sendable {  // guard notes stand on each field
     }
 
     private func chooseElsewhere(for worker: WorkerPointer) -> RunnablePointer? {
-        if let runnable = take(from: injector) {
-            worker.pointee.streak &+= 1
-            return runnable
-        }
         if let runnable = take(from: overflow) {
             worker.pointee.streak &+= 1
             worker.pointee.ownTurns &+= 1
+            return runnable
+        }
+        if let runnable = take(from: injector) {
+            worker.pointee.streak &+= 1
             return runnable
         }
         worker.pointee.streak = 0

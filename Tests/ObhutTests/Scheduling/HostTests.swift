@@ -151,108 +151,128 @@ import Testing
         runtime.close()
     }
 
+    /// Pairs of which each sends to the other whatever comes, on a host with one worker, until they are told to end.
+    private final class Conversations: @unchecked Sendable {  // the worker's alone, but for `isOver`; and when all have ended
+        let isOver = Atomic<Bool>(false)
+        private(set) var turns: [Int]
+
+        init(_ pairs: Int) { turns = Array(repeating: 0, count: pairs) }
+
+        /// All come to the worker in one step, so that none begins alone.
+        /// - Parameter turn: called at each turn of the first of a pair.
+        func begin(in runtime: RealRuntime, _ turn: @escaping () -> Void) {
+            runtime.spawn { [self] me in
+                for pair in turns.indices {
+                    let echo = runtime.spawn(by: me) { me in
+                        while let signal = me.next() {
+                            me.send(signal.pointee.from)
+                            signal.release()
+                        }
+                        return .wait
+                    }
+                    runtime.spawn(by: me) { [self] me in
+                        while let signal = me.next() { signal.release() }
+                        turn()
+                        if !isOver.load(ordering: .relaxed) {
+                            turns[pair] += 1
+                            me.send(echo)
+                            return .wait
+                        }
+                        _ = runtime.system.terminate(echo, from: me.slot.pid)
+                        return .end
+                    }
+                }
+                return .end
+            }
+        }
+    }
+
+    private func wake(_ slots: [ProcessPointer], in runtime: RealRuntime) {
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        for slot in slots { _ = runtime.system.send(from: .none, to: slot.pointee.pid, topic: none, payload: none) }
+    }
+
     /// A worker's own ring has 256 places: those that found one have no more turns than the hundreds that did not.
     @Test func hundredsOfConversationsHaveAsManyTurnsEach_H2() {
         let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
-        let pairs = 800
-        let wanted = pairs * 4 * LocalQueue.turns
-        let counts = SharedList()
-        let isOver = Atomic<Bool>(false)
-        let total = Atomic<Int>(0)
-        // They come to the worker in one step, so that none begins alone.
-        runtime.spawn { me in
-            for _ in 0..<pairs {
-                let echo = runtime.spawn(by: me) { me in
-                    while let signal = me.next() {
-                        me.send(signal.pointee.from)
-                        signal.release()
-                    }
-                    return .wait
-                }
-                var count = -1
-                runtime.spawn(by: me) { me in
-                    while let signal = me.next() { signal.release() }
-                    count += 1
-                    if total.add(1, ordering: .relaxed).newValue >= wanted { isOver.store(true, ordering: .relaxed) }
-                    if !isOver.load(ordering: .relaxed) {
-                        me.send(echo)
-                        return .wait
-                    }
-                    counts.append("\(count)")
-                    _ = runtime.system.terminate(echo, from: me.slot.pid)
-                    return .end
-                }
-            }
-            return .end
+        let conversations = Conversations(800)
+        let wanted = 800 * 4 * LocalQueue.turns
+        var total = 0
+        conversations.begin(in: runtime) {
+            total += 1
+            if total == wanted { conversations.isOver.store(true, ordering: .relaxed) }
         }
         #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
-        let turns = counts.all.compactMap { Int($0) }
-        let (least, most) = (turns.min() ?? 0, turns.max() ?? 0)
-        #expect(turns.count == pairs && least * 4 >= most, "\(least) to \(most) turns")
+        let (least, most) = (conversations.turns.min()!, conversations.turns.max()!)
+        #expect(least * 4 >= most, "\(least) to \(most) turns")
         runtime.close()
     }
 
     /// Who is woken from outside does not wait behind all who converse, however many they are: each 61 steps one has its turn.
     @Test func whoIsWokenFromOutsideHasTurnsBesideHundredsOfConversations_H2() {
         let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
-        let (pairs, count) = (600, 20)
-        let isOver = Atomic<Bool>(false)
-        let steps = Atomic<Int>(0)
+        let count = 20
+        var steps = 0
         let sleepers = SharedSlots()
         let waits = SharedList()
         for _ in 0..<count {
-            var begun: Int?
+            var hasSlept = false
             runtime.spawn { me in
                 me.drain()
-                if begun == nil {
-                    begun = 0
+                if !hasSlept {
+                    hasSlept = true
                     sleepers.insert(me.slot)
                     return .wait
                 }
-                waits.append("\(steps.load(ordering: .relaxed))")
+                waits.append("\(steps)")
                 return .end
             }
         }
         #expect(eventually { sleepers.all.count == count })
-        runtime.spawn { me in
-            for _ in 0..<pairs {
-                let echo = runtime.spawn(by: me) { me in
-                    while let signal = me.next() {
-                        me.send(signal.pointee.from)
-                        signal.release()
-                    }
-                    return .wait
-                }
-                runtime.spawn(by: me) { me in
-                    while let signal = me.next() { signal.release() }
-                    if !isOver.load(ordering: .relaxed) {
-                        let step = steps.add(1, ordering: .relaxed).newValue
-                        // All converse by now. Another thread wakes the sleepers while the worker is held here.
-                        if step == pairs * 4 {
-                            let waker = startThread(named: "waker") {
-                                let none = UnsafeRawBufferPointer(start: nil, count: 0)
-                                for slot in sleepers.all {
-                                    _ = runtime.system.send(from: .none, to: slot.pointee.pid, topic: none, payload: none)
-                                }
-                            }
-                            pthread_join(waker!, nil)
-                            steps.store(0, ordering: .relaxed)
-                        }
-                        me.send(echo)
-                        return .wait
-                    }
-                    _ = runtime.system.terminate(echo, from: me.slot.pid)
-                    return .end
-                }
-            }
-            return .end
+        let conversations = Conversations(600)
+        conversations.begin(in: runtime) {
+            steps += 1
+            guard steps == 2400 else { return }
+            // All converse by now. Another thread wakes the sleepers while the worker is held here.
+            pthread_join(startThread(named: "waker") { wake(sleepers.all, in: runtime) }!, nil)
+            steps = 0
         }
         #expect(eventually { waits.all.count == count })
-        isOver.store(true, ordering: .relaxed)
+        conversations.isOver.store(true, ordering: .relaxed)
         #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
-        let longest = waits.all.compactMap { Int($0) }.max() ?? 0
-        // Every other step is an echo's, which does not count.
-        #expect(longest <= (count + 1) * 61, "\(waits.all)")
+        // Only every other step is counted.
+        #expect(waits.all.allSatisfy { Int($0)! <= (count + 1) * 61 }, "\(waits.all)")
+        runtime.close()
+    }
+
+    /// Nor do those who converse wait for ever while others are woken from outside without a pause.
+    @Test func hundredsOfConversationsGoOnBesideAFloodFromOutside_H2() {
+        let runtime = RealRuntime(workers: 1) { $0.spareWorkers = 0 }
+        let steps = Atomic<Int>(0)
+        let handled = Atomic<Int>(0)
+        let sinks = SharedSlots()
+        for _ in 0..<20 {
+            var isFirst = true
+            runtime.spawn { me in
+                if isFirst { sinks.insert(me.slot) }
+                isFirst = false
+                while let signal = me.next() { signal.release() }
+                handled.add(1, ordering: .relaxed)
+                return .wait
+            }
+        }
+        #expect(eventually { sinks.all.count == 20 })
+        let all = sinks.all
+        let conversations = Conversations(600)
+        let flood = startThread(named: "flood") {
+            while !conversations.isOver.load(ordering: .relaxed) { wake(all, in: runtime) }
+        }
+        conversations.begin(in: runtime) { steps.add(1, ordering: .relaxed) }
+        #expect(eventually { steps.load(ordering: .relaxed) > 600 * 50 && handled.load(ordering: .relaxed) > 1000 })
+        conversations.isOver.store(true, ordering: .relaxed)
+        pthread_join(flood!, nil)
+        for slot in all { _ = runtime.system.terminate(slot.pointee.pid, from: .none) }
+        #expect(runtime.system.waitUntilAlive(atMost: 0, until: nil))
         runtime.close()
     }
 
@@ -293,14 +313,10 @@ import Testing
             }
         }
         #expect(eventually { sleepers.all.count == count })
-        func wake(_ slot: ProcessPointer) {
-            let none = UnsafeRawBufferPointer(start: nil, count: 0)
-            _ = runtime.system.send(from: .none, to: slot.pointee.pid, topic: none, payload: none)
-        }
-        wake(pair.all[0])
+        wake([pair.all[0]], in: runtime)
         #expect(eventually { steps.load(ordering: .relaxed) > 100 })
         let before = steps.load(ordering: .relaxed)
-        sleepers.all.forEach(wake)
+        wake(sleepers.all, in: runtime)
         #expect(eventually { woken.load(ordering: .relaxed) == count })
         #expect(steps.load(ordering: .relaxed) - before < 600)
         isOver.store(true, ordering: .relaxed)
