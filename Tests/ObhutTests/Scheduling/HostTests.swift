@@ -251,21 +251,28 @@ import Testing
         let steps = Atomic<Int>(0)
         let handled = Atomic<Int>(0)
         let sinks = SharedSlots()
+        let conversations = Conversations(600)
         for _ in 0..<20 {
             var isFirst = true
             runtime.spawn { me in
-                if isFirst { sinks.insert(me.slot) }
-                isFirst = false
                 while let signal = me.next() { signal.release() }
+                if isFirst {
+                    isFirst = false
+                    sinks.insert(me.slot)
+                    return .wait
+                }
                 handled.add(1, ordering: .relaxed)
+                // Until another one is woken: without a pause.
+                hold { !runtime.host.injector.isEmpty || conversations.isOver.load(ordering: .relaxed) }
                 return .wait
             }
         }
         #expect(eventually { sinks.all.count == 20 })
         let all = sinks.all
-        let conversations = Conversations(600)
         let flood = startThread(named: "flood") {
-            while !conversations.isOver.load(ordering: .relaxed) { wake(all, in: runtime) }
+            while !conversations.isOver.load(ordering: .relaxed) {
+                if runtime.host.injector.isEmpty { wake(all, in: runtime) }
+            }
         }
         conversations.begin(in: runtime) { steps.add(1, ordering: .relaxed) }
         #expect(eventually { steps.load(ordering: .relaxed) > 600 * 50 && handled.load(ordering: .relaxed) > 1000 })
