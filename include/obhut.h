@@ -352,7 +352,7 @@ obhut_status obhut_runtime_start(obhut_runtime *runtime, uint32_t flags, obhut_e
  * part, and is split among what stops one after the other: negative, what the application says; 0, by force at once. A second call returns
  * when the first is done, and brings its end forward if its own timeout is nearer.
  * Native code on a worker (a handler, a C function that Lua has called in its place) that has not
- * returned 5 seconds after everything else has ended is left behind with its thread, which the log
+ * returned 5 to 7 seconds after everything else has ended is left behind with its thread, which the log
  * says as an error. When it returns, its process ends and its calls answer OBHUT_TERMINATED; what it
  * may touch of the runtime is kept for ever.
  * [threads: any, but not one of the library's] [blocks: up to timeout, and to finish]

@@ -27,7 +27,7 @@ struct LeftProcesses {
         var names = held.prefix(LeftProcesses.mostNamed).map(LeftProcesses.name)
         if held.count > names.count { names.append("\(held.count - names.count) more") }
         let isOne = held.count == 1
-        var text = "stopped without \(names.joined(separator: ", ")): \(isOne ? "its" : "their") native code does not return; "
+        var text = "stopped without \(names.joined(separator: ", ")): \(isOne ? "its" : "their") code does not return; "
         text += isOne ? "its thread stays until it does" : "their threads stay until it does"
         if others > 0 { text += "; nor do \(others) more end: their host has no thread left for them" }
         return text

@@ -266,4 +266,14 @@ import Testing
     }
 
     struct Unexpected: Error {}
+
+    /// By bytes, as the system takes them: a slash is one also before a combining mark, which makes one character of both.
+    @Test func pathsAreJoinedByBytes_F1() {
+        for (directory, path, joined) in [
+            ("a/b", "c.lua", "a/b/c.lua"), ("", "./c//d/", "c/d"), ("a/b", "../c", "a/c"), ("a", "..", ""), ("a", "../..", nil),
+            ("a", "/c", nil), ("a", "/\u{301}c", nil), ("a", "b/\u{301}/../c", "a/b/c"), ("a", "...", "a/..."),
+        ] as [(String, String, String?)] {
+            #expect(ApplicationFolder.join(directory, path) == joined, "\(directory) and \(path)")
+        }
+    }
 }

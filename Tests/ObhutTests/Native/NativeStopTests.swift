@@ -133,7 +133,7 @@ import Testing
         #expect(runtime.counters.processes == 1 && runtime.counters.zombies == 1 && runtime.counters.ended == 0)
         let log = try runtime.readLog()
         let name = Self.text(runtime, "test:stays", pid, "stays_in_handle")
-        #expect(log.contains("error: stopped without \(name): its native code does not return; its thread stays until it does\n"), "\(log)")
+        #expect(log.contains("error: stopped without \(name): its code does not return; its thread stays until it does\n"), "\(log)")
         #expect(port.receiveStatus() == OBHUT_CLOSED)
         // Everything is refused, by a runtime that is there.
         #expect(stays.stopped == 0)
@@ -235,7 +235,7 @@ import Testing
         #expect(stays.inside == 2 && runtime.counters.processes == 2 && runtime.counters.zombies == 2)
         let log = try runtime.readLog()
         let names = [Self.text(runtime, "test:stays", pids[0], "stays_in_handle"), Self.text(runtime, "test:stops", pids[1], "stays_in_stop")]
-        #expect(log.contains("stopped without \(names[0]), \(names[1]): their native code does not return; their threads stay until it does\n"), "\(log)")
+        #expect(log.contains("stopped without \(names[0]), \(names[1]): their code does not return; their threads stay until it does\n"), "\(log)")
         stays.release()
         #expect(eventually { runtime.counters.zombies == 1 && runtime.counters.processes == 1 })
         stays.release()

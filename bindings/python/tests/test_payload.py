@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import obhut
+from obhut import _payload
 from obhut._payload import decode, encode
 
 scalars = (
@@ -108,3 +109,11 @@ def test_what_failed_leaves_nothing_in_the_next() -> None:
         assert encode(5) == b"\x05"
         assert encode([1, within, 2]) == before
     assert decode(before)[1] == within
+
+
+def test_deep_values_leave_no_more_packers_than_are_used() -> None:
+    value = obhut.ErrorValue("e")
+    for _ in range(50):
+        value = obhut.ErrorValue("e", details=value)
+    assert decode(encode(value)) == value
+    assert len(_payload._packers) <= _payload._MOST

@@ -30,7 +30,7 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     private let configuration: CrashConfiguration  // without its functions
     private let hasRedaction: Bool
     private var redaction: CrashRecord.Redaction?  // guarded by lock; nil once let go of
-    private var redacting = 0  // guarded by lock; reports that are being made with it
+    private var redacting = 0  // guarded by lock; calls of it that are under way
     private let redacted = Condition()
     private unowned let system: ProcessSystem
     private let lock = Lock()
@@ -42,7 +42,7 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     /// Memory for the report of a process that ended because there was none; guarded by lock.
     private var reserve: UnsafeMutableRawPointer?
 
-    /// Nanoseconds that `letGo` waits for reports that are being made.
+    /// Nanoseconds that `letGo` waits for calls that are under way.
     private static let closingTime: Int64 = 2_000_000_000
     /// Bytes: what making a report takes at most, with room to spare.
     private static let reserved = 4 * CrashDocument.mostBytes
@@ -85,6 +85,12 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
     /// - Returns: nil: the host program is not to be asked any more what may be shown.
     private func record(_ process: ProcessPointer, _ reason: ExitReason, _ end: AbnormalEnd) -> CrashRecord? {
         guard hasRedaction else { return CrashRecord(process, reason, end, nil) }
+        guard lock.with({ redaction != nil }) else { return nil }
+        return CrashRecord(process, reason, end, shown)
+    }
+
+    /// What may be shown of a message: nothing when the host program is not asked any more.
+    private func shown(_ entry: String, _ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> String? {
         let redaction = lock.with { () -> CrashRecord.Redaction? in
             if self.redaction != nil { redacting += 1 }
             return self.redaction
@@ -96,7 +102,7 @@ final class CrashReports: @unchecked Sendable {  // guard notes stand on each mu
                 redacted.broadcast()
             }
         }
-        return CrashRecord(process, reason, end, redaction)
+        return redaction(entry, topic, payload)
     }
 
     /// From now on the functions of the host program are not called: a process that was left behind may end when that does not expect it

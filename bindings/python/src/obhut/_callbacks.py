@@ -73,9 +73,10 @@ def _read_input(user: int, buffer: int, size: int) -> int:
     return len(data)
 
 
-def _finalizer(user: int) -> None:
-    with _lock:
-        _functions.pop(user, None)
+def _finalizer(user: int, lock: threading.Lock = _lock, functions: dict[int, Any] = _functions) -> None:
+    # What a runtime lets go of when the interpreter ends comes here when this module's names are gone.
+    with lock:
+        functions.pop(user, None)
 
 
 output = b.obhut_output_function(_output)

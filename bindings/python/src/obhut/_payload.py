@@ -75,6 +75,7 @@ def _extension(value: Any) -> msgpack.ExtType:
 # Making a packer costs more than packing a small value, so they are kept. Who uses one takes it out meanwhile: another thread, an
 # error object within the value, or a signal's handler, needs another; one that has failed is not used again.
 _packers: list[msgpack.Packer] = []
+_MOST = 8  # about as many as there are threads that send at a time
 _KEPT = 65_536  # bytes; a packer that has packed more keeps as much memory
 
 
@@ -93,7 +94,7 @@ def encode(value: Any) -> bytes:
         data: bytes = packer.pack(value)
     except (OverflowError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"cannot send this value: {error}") from error
-    if len(data) < _KEPT:
+    if len(data) < _KEPT and len(_packers) < _MOST:
         _packers.append(packer)
     return data
 
