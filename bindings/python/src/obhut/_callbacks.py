@@ -73,10 +73,12 @@ def _read_input(user: int, buffer: int, size: int) -> int:
     return len(data)
 
 
-def _finalizer(user: int, lock: threading.Lock = _lock, functions: dict[int, Any] = _functions) -> None:
-    # What a runtime lets go of when the interpreter ends comes here when this module's names are gone.
-    with lock:
-        functions.pop(user, None)
+def _finalizer(user: int) -> None:
+    # When the interpreter ends, a runtime may let go of its functions when this module's names are None already. (Kept as a default
+    # of a parameter they would be this function's, and be let go of by its own end, which is the end of what C calls.)
+    if _functions is not None:
+        with _lock:
+            _functions.pop(user, None)
 
 
 output = b.obhut_output_function(_output)
