@@ -30,7 +30,10 @@ final class LuaCompiler {
     }
 
     private func compile(_ text: [UInt8], _ chunkName: String) throws(SyntaxFault) -> LuaChunk {
-        if state == nil { state = obh_compiler_create() }
+        if state == nil {
+            if let fault = LuaLibrary.open() { throw SyntaxFault(line: 1, message: fault) }
+            state = obh_compiler_create()
+        }
         let name = strdup("@" + chunkName)!
         var code: UnsafeMutableRawPointer? = nil
         var size = 0
